@@ -1,0 +1,170 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { Secret } from './lib/secret.ts';
+
+/** All faults of the environment together, one line each, naming the variable and what was expected. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+export const REGISTRATION_MODES = ['open', 'invite', 'closed'] as const;
+export type RegistrationMode = (typeof REGISTRATION_MODES)[number];
+
+const boolean = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1');
+const list = z.string().transform((value) =>
+  value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
+
+const timeZone = z.string().refine((zone) => {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: zone });
+    return true;
+  } catch {
+    return false; // RangeError is how Intl says that it does not know the zone.
+  }
+}, 'must be an IANA time zone such as Asia/Shanghai');
+
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
+const databaseUrl = z
+  .string()
+  .refine((url) => /^(sqlite:|postgres(ql)?:\/\/)/.test(url), 'must be sqlite:<path> or postgres://…');
+
+/** Each setting of `.env.example`; a test holds the two against each other. */
+const SETTINGS = {
+  NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
+  HOST: z.string().default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(0).max(65535).default(4000),
+  PUBLIC_URL: httpUrl.optional(),
+  DATA_DIR: z.string().default('./data'),
+  DATABASE_URL: databaseUrl.optional(),
+  REDIS_URL: z
+    .string()
+    .regex(/^rediss?:\/\//, 'must be redis://… or rediss://…')
+    .optional(),
+  VAULT_KEYS: z.string().optional(),
+  JWT_KEYS: z.string().optional(),
+  DOWNLOAD_LIMIT: z.coerce.number().int().min(0).default(10),
+  DOWNLOAD_LIMIT_TIMEZONE: timeZone.default('UTC'),
+  UPLOAD_CHUNK_BYTES: z.coerce
+    .number()
+    .int()
+    .min(256 * 1024)
+    .max(64 * 1024 * 1024)
+    .default(16 * 1024 * 1024),
+  UPLOAD_EXPIRY_HOURS: z.coerce.number().positive().default(24),
+  REGISTRATION: z.enum(REGISTRATION_MODES).default('open'),
+  SMTP_URL: z
+    .string()
+    .regex(/^smtps?:\/\//, 'must be smtp://… or smtps://…')
+    .optional(),
+  MAIL_FROM: z.string().default('PanQL <panql@localhost>'),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  GRAPHIQL: boolean.default(true),
+  INTROSPECTION: boolean.default(true),
+  CORS_ORIGINS: list.default([]),
+  TRUST_PROXY: boolean.default(false),
+  OUTBOUND_ALLOW_CIDRS: list.default([]),
+  IMPORT_DIRS: list.default([]),
+} as const;
+
+/** Settings that may come from a file named in `<NAME>_FILE`, as container secrets do. */
+const FROM_FILE = ['VAULT_KEYS', 'JWT_KEYS', 'DATABASE_URL', 'REDIS_URL', 'SMTP_URL'] as const;
+
+/** The names of every setting that is read, for the test of `.env.example`. */
+export const SETTING_NAMES: readonly string[] = [...Object.keys(SETTINGS), ...FROM_FILE.map((name) => `${name}_FILE`)];
+
+export interface Config {
+  readonly environment: 'development' | 'production' | 'test';
+  readonly host: string;
+  readonly port: number;
+  /** The address put into links; null: derived from where the server listens. */
+  readonly publicUrl: string | null;
+  /** Absolute. */
+  readonly dataDir: string;
+  /** `sqlite:<absolute path>` or `postgres://…`. */
+  readonly databaseUrl: Secret;
+  readonly redisUrl: Secret | null;
+  readonly vaultKeys: Secret | null;
+  readonly jwtKeys: Secret | null;
+  readonly downloadLimit: number;
+  readonly downloadLimitTimeZone: string;
+  readonly uploadChunkBytes: number;
+  readonly uploadExpiryMs: number;
+  readonly registration: RegistrationMode;
+  readonly smtpUrl: Secret | null;
+  readonly mailFrom: string;
+  readonly logLevel: string;
+  readonly graphiql: boolean;
+  readonly introspection: boolean;
+  readonly corsOrigins: readonly string[];
+  readonly trustProxy: boolean;
+  readonly outboundAllowCidrs: readonly string[];
+  readonly importDirs: readonly string[];
+}
+
+const secret = (value: string | undefined): Secret | null => (value === undefined ? null : new Secret(value));
+
+/**
+ * Reads the environment once into a frozen object.
+ * @throws ConfigError naming every fault at once.
+ */
+export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const faults: string[] = [];
+  const given: Record<string, string> = {};
+  for (const name of Object.keys(SETTINGS)) {
+    const value = environment[name]?.trim();
+    if (value) given[name] = value; // An empty variable is an unset one: `.env` files leave them so.
+  }
+  for (const name of FROM_FILE) {
+    const file = environment[`${name}_FILE`]?.trim();
+    if (!file) continue;
+    if (given[name]) faults.push(`${name} and ${name}_FILE are both set: keep one`);
+    try {
+      given[name] = readFileSync(file, 'utf8').trim();
+    } catch (error) {
+      faults.push(`${name}_FILE cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown fault'}`);
+    }
+  }
+
+  const parsed = z.object(SETTINGS).safeParse(given);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) faults.push(`${issue.path.join('.')} ${issue.message}`);
+  }
+  if (!parsed.success || faults.length > 0) {
+    throw new ConfigError(
+      `Settings that need mending:\n${faults.map((fault) => `  - ${fault}`).join('\n')}\nSee .env.example.`,
+    );
+  }
+
+  const settings = parsed.data;
+  const dataDir = resolve(settings.DATA_DIR);
+  return Object.freeze({
+    environment: settings.NODE_ENV,
+    host: settings.HOST,
+    port: settings.PORT,
+    publicUrl: settings.PUBLIC_URL?.replace(/\/+$/, '') ?? null,
+    dataDir,
+    databaseUrl: new Secret(settings.DATABASE_URL ?? `sqlite:${resolve(dataDir, 'panql.sqlite')}`),
+    redisUrl: secret(settings.REDIS_URL),
+    vaultKeys: secret(settings.VAULT_KEYS),
+    jwtKeys: secret(settings.JWT_KEYS),
+    downloadLimit: settings.DOWNLOAD_LIMIT,
+    downloadLimitTimeZone: settings.DOWNLOAD_LIMIT_TIMEZONE,
+    uploadChunkBytes: settings.UPLOAD_CHUNK_BYTES,
+    uploadExpiryMs: settings.UPLOAD_EXPIRY_HOURS * 3_600_000,
+    registration: settings.REGISTRATION,
+    smtpUrl: secret(settings.SMTP_URL),
+    mailFrom: settings.MAIL_FROM,
+    logLevel: settings.LOG_LEVEL,
+    graphiql: settings.GRAPHIQL,
+    introspection: settings.INTROSPECTION,
+    corsOrigins: settings.CORS_ORIGINS,
+    trustProxy: settings.TRUST_PROXY,
+    outboundAllowCidrs: settings.OUTBOUND_ALLOW_CIDRS,
+    importDirs: settings.IMPORT_DIRS,
+  });
+}

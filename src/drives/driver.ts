@@ -1,0 +1,277 @@
+import type { Readable } from 'node:stream';
+
+/** The kinds of drive. A new one adds a folder, a line in registry.ts and its name here (the schema's enum is made from it). */
+export const PROVIDER_IDS = ['LOCAL', 'BAIDU', 'PAN123', 'PAN115', 'NETDISK'] as const;
+export type ProviderId = (typeof PROVIDER_IDS)[number];
+
+export const HASH_ALGORITHMS = ['MD5', 'SHA1', 'SHA256', 'CRC32'] as const;
+export type HashAlgorithm = (typeof HASH_ALGORITHMS)[number];
+/** True content hashes by algorithm, lower-case hex. */
+export type Hashes = Readonly<Partial<Record<HashAlgorithm, string>>>;
+
+export const FILE_CATEGORIES = ['VIDEO', 'AUDIO', 'IMAGE', 'DOCUMENT', 'APPLICATION', 'TORRENT', 'OTHER'] as const;
+export type FileCategory = (typeof FILE_CATEGORIES)[number];
+
+export type EntryKind = 'FILE' | 'FOLDER';
+
+/** A file or folder as a provider tells it. What it does not tell is null, never 0 or ''. */
+export interface DriveEntry {
+  /** The drive's own opaque string for it; survives rename and move where the provider has such an id. */
+  readonly ref: string;
+  readonly kind: EntryKind;
+  readonly name: string;
+  /** Null at the root, or unknown. */
+  readonly parentRef: string | null;
+  /** Absolute below the drive's root, `/` for the root itself; null where the provider does not tell. */
+  readonly path: string | null;
+  readonly sizeBytes: number | null;
+  readonly createdAt: Date | null;
+  readonly modifiedAt: Date | null;
+  /** Changes whenever the entry does; for `ifRevision`, ETag and If-Range. */
+  readonly revision: string | null;
+  readonly mimeType: string | null;
+  readonly category: FileCategory | null;
+  readonly hashes: Hashes;
+  /** In the recycle bin since then; null when live or untold. */
+  readonly deletedAt: Date | null;
+}
+
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  /** Where the next page begins; null at the end. Opaque. */
+  readonly nextCursor: string | null;
+  /** All items, where the provider tells. */
+  readonly totalCount: number | null;
+  /** A cursor for each item, where the listing can begin after any of them; else the page's own cursor is used. */
+  readonly itemCursors?: readonly string[];
+}
+
+export interface PageRequest {
+  /** From {@link Page.nextCursor} or {@link Page.itemCursors} of the same listing; null: from the beginning. */
+  readonly cursor: string | null;
+  /** At most this many; the driver may give fewer, and says with `nextCursor` whether there are more. */
+  readonly limit: number;
+}
+
+export type EntrySort = 'NAME' | 'SIZE' | 'MODIFIED_AT';
+
+export interface ListOptions {
+  readonly orderBy?: { readonly by: EntrySort; readonly direction: 'ASC' | 'DESC' };
+  readonly kind?: EntryKind;
+}
+
+export type ConflictPolicy = 'FAIL' | 'RENAME' | 'REPLACE' | 'SKIP';
+
+/** What accompanies each act. Every wait looks at the signal. */
+export interface CallContext {
+  readonly signal: AbortSignal;
+  /** Interactive requests go before bulk ones. Default interactive. */
+  readonly priority?: 'interactive' | 'bulk';
+}
+
+/** Both ends included, in bytes from 0; `end` null: to the last byte. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number | null;
+}
+
+/** What presence of a method cannot say. Each number with its source, in the driver's README. */
+export interface Capabilities {
+  readonly nameBytesMax: number;
+  readonly caseSensitive: boolean;
+  readonly fileBytesMax: number | null;
+  readonly listPageMax: number;
+  /** Hashes that entries carry, or that an upload is verified with. */
+  readonly hashes: readonly HashAlgorithm[];
+  /** Sorts that the provider does itself; another sort is refused. */
+  readonly sorts: readonly EntrySort[];
+}
+
+export interface MoveOptions {
+  /** A new name at the destination; default the present one. */
+  readonly name?: string;
+  readonly onConflict: ConflictPolicy;
+  /** Refused as `conflict` when the entry's revision is another. */
+  readonly ifRevision?: string;
+}
+
+export interface UploadPlan {
+  readonly parentRef: string;
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly hashes: Hashes;
+  readonly mimeType?: string | null;
+  readonly onConflict: ConflictPolicy;
+  /** Reads back bytes of the source, for providers that ask for proof. Absent when the source cannot be read twice. */
+  readonly readSource?: (range: { readonly start: number; readonly length: number }) => Promise<Uint8Array>;
+}
+
+/** Plain JSON, so that a transfer outlives the process. */
+export interface UploadSession {
+  readonly sliceBytes: number;
+  readonly sliceCount: number;
+  /** The driver's own; JSON. */
+  readonly state: unknown;
+}
+
+/** Plain JSON: proof that the provider holds a slice. */
+export interface SliceReceipt {
+  readonly index: number;
+  readonly state: unknown;
+}
+
+export interface SlicedUpload {
+  /** Slices that may be under way at once; 1: strictly in order. */
+  readonly concurrency: number;
+  /** Starts an upload, or finds that the provider has the bytes already. */
+  begin(
+    plan: UploadPlan,
+    call: CallContext,
+  ): Promise<{ readonly session: UploadSession } | { readonly instant: DriveEntry }>;
+  putSlice(
+    plan: UploadPlan,
+    session: UploadSession,
+    index: number,
+    bytes: Uint8Array,
+    call: CallContext,
+  ): Promise<SliceReceipt>;
+  complete(
+    plan: UploadPlan,
+    session: UploadSession,
+    receipts: readonly SliceReceipt[],
+    call: CallContext,
+  ): Promise<DriveEntry>;
+  abort(session: UploadSession, call: CallContext): Promise<void>;
+}
+
+/** A whole, verified file on this machine, which the drive may take over (the file is gone from `path` afterwards). */
+export interface SpooledFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly hashes: Hashes & { readonly SHA256: string };
+}
+
+export interface StorageUsage {
+  readonly totalBytes: number | null;
+  readonly usedBytes: number;
+  readonly freeBytes: number | null;
+  readonly byCategory:
+    | readonly { readonly category: FileCategory; readonly count: number; readonly bytes: number | null }[]
+    | null;
+}
+
+export interface AccountProfile {
+  /** Who this is at the provider; links the same account only once. */
+  readonly providerUserId: string | null;
+  readonly name: string | null;
+  readonly membership: string | null;
+  readonly avatarUrl: string | null;
+  readonly membershipExpiresAt: Date | null;
+}
+
+export interface DriveChange {
+  readonly kind: 'CREATED' | 'MODIFIED' | 'MOVED' | 'DELETED';
+  readonly entryRef: string;
+  readonly entryKind: EntryKind;
+  /** The entry now; null when it is gone. */
+  readonly entry: DriveEntry | null;
+  readonly path: string | null;
+  readonly at: Date;
+}
+
+export interface RecycleBin {
+  list(page: PageRequest, call: CallContext): Promise<Page<DriveEntry>>;
+  restore?(ref: string, call: CallContext): Promise<DriveEntry>;
+  /** Deletes for ever what is in the bin. */
+  purge?(ref: string, call: CallContext): Promise<void>;
+  empty?(call: CallContext): Promise<void>;
+}
+
+export interface SearchRequest {
+  readonly query: string;
+  readonly kind?: EntryKind;
+  readonly folderRef?: string;
+}
+
+/**
+ * One account on one provider. The few acts on top are required; of the rest, presence is the ability, and nothing
+ * declares it twice. An act gives the entry as it is afterwards. An option that cannot be honoured is refused, never
+ * ignored. A driver never sleeps, retries, refreshes a token, caches or logs: the layers do.
+ * Every act throws only {@link DriveError}.
+ */
+export interface Driver {
+  readonly capabilities: Capabilities;
+  /** The ref of the drive's root folder. */
+  readonly rootRef: string;
+
+  list(folderRef: string, options: ListOptions, page: PageRequest, call: CallContext): Promise<Page<DriveEntry>>;
+  stat(ref: string, call: CallContext): Promise<DriveEntry>;
+  /** The bytes of the range; throws `corrupted` when the provider gives another length than asked. */
+  read(ref: string, range: ByteRange | null, call: CallContext): Promise<Readable>;
+
+  /** Many at once, in the order asked, null for what is not there. Absent: the services ask one by one. */
+  statMany?(refs: readonly string[], call: CallContext): Promise<readonly (DriveEntry | null)[]>;
+  /** The entry at a path; absent: found by walking. */
+  resolve?(segments: readonly string[], call: CallContext): Promise<DriveEntry>;
+  /** The path of an entry whose `path` is null in listings because it costs extra. */
+  pathOf?(ref: string, call: CallContext): Promise<string>;
+  listRecursive?(folderRef: string, page: PageRequest, call: CallContext): Promise<Page<DriveEntry>>;
+  listByCategory?(
+    category: FileCategory,
+    folderRef: string | null,
+    page: PageRequest,
+    call: CallContext,
+  ): Promise<Page<DriveEntry>>;
+  searchByName?(request: SearchRequest, page: PageRequest, call: CallContext): Promise<Page<DriveEntry>>;
+  searchByMeaning?(request: SearchRequest, page: PageRequest, call: CallContext): Promise<Page<DriveEntry>>;
+
+  createFolder?(parentRef: string, name: string, call: CallContext): Promise<DriveEntry>;
+  rename?(ref: string, name: string, options: { readonly ifRevision?: string }, call: CallContext): Promise<DriveEntry>;
+  move?(ref: string, parentRef: string, options: MoveOptions, call: CallContext): Promise<DriveEntry>;
+  copy?(ref: string, parentRef: string, options: MoveOptions, call: CallContext): Promise<DriveEntry>;
+  /** Into the recycle bin where there is one. */
+  remove?(ref: string, options: { readonly ifRevision?: string }, call: CallContext): Promise<void>;
+  /** For ever. */
+  removePermanently?(ref: string, options: { readonly ifRevision?: string }, call: CallContext): Promise<void>;
+  readonly recycleBin?: RecycleBin;
+
+  profile?(call: CallContext): Promise<AccountProfile>;
+  usage?(call: CallContext): Promise<StorageUsage>;
+  changes?(page: PageRequest, call: CallContext): Promise<Page<DriveChange> & { readonly complete: boolean }>;
+
+  readonly upload?: SlicedUpload;
+  /** Makes a file of bytes that this account has already; null when it has not. */
+  instantUpload?(plan: UploadPlan, call: CallContext): Promise<DriveEntry | null>;
+  /** Takes a spooled file over without sending it anywhere: only of drives whose bytes are on this machine. */
+  adopt?(plan: UploadPlan, file: SpooledFile, call: CallContext): Promise<DriveEntry>;
+}
+
+/** A value that a person types to link an account, so that any client can show any provider's form. */
+export interface DriveSetting {
+  readonly name: string;
+  readonly title: string;
+  readonly help: string;
+  readonly secret: boolean;
+  readonly required: boolean;
+}
+
+/** A row of a provider's table of errors, as `Provider.errorCodes` shows it. */
+export interface DriveErrorCode {
+  readonly code: string;
+  readonly meaning: string;
+  readonly category: string;
+  readonly retryable: boolean;
+  readonly hint: string | null;
+}
+
+export type LinkMethod = 'NONE' | 'DEVICE_CODE' | 'AUTHORIZATION_CODE' | 'CLIENT_CREDENTIALS' | 'PASSWORD' | 'TOKENS';
+
+/** A kind of drive: what registry.ts lists. `create` opens one account's driver; the layers go around it in open.ts. */
+export interface DriveDefinition<Services = unknown> {
+  readonly id: ProviderId;
+  readonly title: string;
+  readonly linkMethods: readonly LinkMethod[];
+  readonly settings: readonly DriveSetting[];
+  readonly errorCodes: readonly DriveErrorCode[];
+  create(account: { readonly id: string }, services: Services): Driver;
+}

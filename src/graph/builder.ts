@@ -1,0 +1,123 @@
+import SchemaBuilder from '@pothos/core';
+import ComplexityPlugin from '@pothos/plugin-complexity';
+import DataloaderPlugin from '@pothos/plugin-dataloader';
+import ErrorsPlugin from '@pothos/plugin-errors';
+import RelayPlugin from '@pothos/plugin-relay';
+import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
+import { type GraphQLSchema, isObjectType } from 'graphql';
+import { InvalidInputError } from '../lib/errors.ts';
+import type { ApiScope } from '../storage/entities/identity.ts';
+import type { GraphContext } from './context.ts';
+import { complexityError, unauthorizedError } from './errors.ts';
+import { decodeGlobalId, encodeGlobalId, type GlobalId } from './ids.ts';
+import { DEFAULT_LIST_MULTIPLIER, LIST_INPUT_MAX, QUERY_LIMITS } from './limits.ts';
+
+/** Plugins, scalars and rights; no types. Every field names who may read it: the root types deny by default. */
+export const builder = new SchemaBuilder<{
+  Context: GraphContext;
+  DefaultFieldNullability: false;
+  DefaultAuthStrategy: 'all';
+  DefaultEdgesNullability: { list: false; items: false };
+  DefaultNodeNullability: false;
+  Scalars: {
+    ID: { Input: string; Output: string | number };
+    ByteCount: { Input: number; Output: number };
+    DateTime: { Input: Date; Output: Date };
+  };
+  AuthScopes: {
+    /** Anybody, signed in or not. */
+    public: boolean;
+    /** A session of a person, not an API key: what changes the identity itself. */
+    session: boolean;
+    /** A session, or an API key that has this scope. */
+    scope: ApiScope;
+    /** An administrator, by session or by a key with the ADMIN scope. */
+    admin: boolean;
+  };
+}>({
+  plugins: [ErrorsPlugin, ScopeAuthPlugin, ComplexityPlugin, RelayPlugin, DataloaderPlugin],
+  defaultFieldNullability: false,
+  relay: {
+    clientMutationId: 'omit',
+    cursorType: 'String',
+    nodesOnConnection: { description: 'The nodes alone, for a caller that needs no cursor of each.' },
+    encodeGlobalID: encodeGlobalId,
+    decodeGlobalID: (id) => decodeGlobalId(id) ?? { typename: 'Unknown', id: '' },
+    nodeTypeOptions: { description: 'An object with an id that stays the same and fetches it again by `node`.' },
+    idFieldOptions: { description: 'Stays the same for the life of the object; opaque.' },
+    pageInfoTypeOptions: { description: 'Where a page stands in its list.' },
+    hasNextPageFieldOptions: { description: 'Whether more follows after `endCursor`.' },
+    hasPreviousPageFieldOptions: { description: 'Whether something stands before `startCursor`.' },
+    startCursorFieldOptions: { description: 'The cursor of the first edge; null on an empty page.', nullable: true },
+    endCursorFieldOptions: {
+      description: 'The cursor of the last edge, for `after`; null on an empty page.',
+      nullable: true,
+    },
+    cursorFieldOptions: { description: 'Give it as `after` to begin behind this edge.' },
+    nodeFieldOptions: { description: 'The item itself.', nullable: false },
+    edgesFieldOptions: {
+      description: 'The items with their cursors, in order.',
+      nullable: { list: false, items: false },
+    },
+    pageInfoFieldOptions: { description: 'Where this page stands in the list.' },
+    nodeQueryOptions: {
+      description: 'The object with this id; null when there is none, or it is not for you to see.',
+      args: { id: { description: 'From the `id` field of an object.' } },
+      resolve: (_root, { id }, _context, { schema }, resolveNode) => (isNodeId(schema, id) ? resolveNode(id) : null),
+    },
+    nodesQueryOptions: {
+      description: `The objects with these ids, in the order asked, null for each that there is not. At most ${LIST_INPUT_MAX}.`,
+      args: { ids: { description: 'From the `id` fields of objects.' } },
+      complexity: ({ ids }) => ({ field: 1, multiplier: Math.max(1, ids.length) }),
+      resolve: async (_root, { ids }, _context, { schema }, resolveNodes) => {
+        if (ids.length > LIST_INPUT_MAX) throw InvalidInputError.at('ids', `must be at most ${LIST_INPUT_MAX}`);
+        const known = await resolveNodes(ids.filter((id) => isNodeId(schema, id)));
+        const found = known.values();
+        return ids.map((id) => (isNodeId(schema, id) ? found.next().value : null));
+      },
+    },
+  },
+  scopeAuth: {
+    defaultStrategy: 'all',
+    authorizeOnSubscribe: true,
+    unauthorizedError,
+    authScopes: ({ viewer }) => ({
+      public: true,
+      session: viewer?.grant === 'session',
+      scope: (scope) => viewer?.scopes.has(scope) ?? false,
+      admin: viewer?.role === 'ADMIN' && viewer.scopes.has('ADMIN'),
+    }),
+  },
+  errors: {
+    directResult: true,
+    defaultUnionOptions: {
+      name: ({ fieldName }) => `${fieldName.charAt(0).toUpperCase()}${fieldName.slice(1)}Result`,
+    },
+  },
+  complexity: {
+    limit: QUERY_LIMITS,
+    defaultListMultiplier: DEFAULT_LIST_MULTIPLIER,
+    complexityError,
+  },
+});
+
+builder.queryType({
+  description: 'Everything that can be read. Needs a session, or an API key with the READ scope.',
+  authScopes: { scope: 'READ' },
+});
+builder.mutationType({
+  description:
+    'Everything that changes something. Each answers a union of its payload and the errors that a caller can act on.',
+  authScopes: () => false, // Each mutation states its own right.
+});
+builder.subscriptionType({
+  description:
+    'Live state, over WebSocket (graphql-transport-ws) or server-sent events. Each gives the present state first.',
+  authScopes: { scope: 'READ' },
+});
+
+/** Whether the id names a type that can be fetched by id: a malformed id, as that of no type, answers like an unknown one. */
+function isNodeId(schema: GraphQLSchema, { typename }: GlobalId): boolean {
+  const type = schema.getType(typename);
+  return isObjectType(type) && type.getInterfaces().some(({ name }) => name === 'Node');
+}

@@ -1,0 +1,59 @@
+import { InvalidInputError } from '../lib/errors.ts';
+import { PAGE_DEFAULT, PAGE_MAX } from './limits.ts';
+
+/** A page as services give it: at most `limit` items, each with the cursor behind which the next page begins. */
+export interface ItemPage<Item> {
+  readonly items: readonly Item[];
+  readonly cursors: readonly string[];
+  readonly hasNextPage: boolean;
+  readonly totalCount?: number | null;
+}
+
+export interface PageArguments {
+  readonly first?: number | null | undefined;
+  readonly after?: string | null | undefined;
+}
+
+/** What a service is asked for. */
+export interface PageQuery {
+  readonly limit: number;
+  readonly after: string | null;
+}
+
+/**
+ * Checks the arguments of a connection.
+ * @throws InvalidInputError when `first` is not 1 … {@link PAGE_MAX}.
+ */
+export function pageQuery({ first, after }: PageArguments): PageQuery {
+  const limit = first ?? PAGE_DEFAULT;
+  if (limit < 1 || limit > PAGE_MAX) throw InvalidInputError.at('first', `must be from 1 to ${PAGE_MAX}`);
+  return { limit, after: after ?? null };
+}
+
+/** The page in the shape of a Relay connection. */
+export function toConnection<Item, Node = Item>(
+  page: ItemPage<Item>,
+  after: string | null,
+  map?: (item: Item) => Node,
+) {
+  const edges = page.items.map((item, index) => ({
+    cursor: page.cursors[index] ?? '',
+    node: map ? map(item) : (item as unknown as Node),
+  }));
+  return {
+    edges,
+    pageInfo: {
+      hasNextPage: page.hasNextPage,
+      hasPreviousPage: after !== null,
+      startCursor: edges[0]?.cursor ?? null,
+      endCursor: edges.at(-1)?.cursor ?? null,
+    },
+    totalCount: page.totalCount ?? null,
+  };
+}
+
+/** The complexity of a connection field: what stands below it counts once for each item of the page. */
+export const connectionComplexity = ({ first }: PageArguments) => ({
+  field: 1,
+  multiplier: Math.min(Math.max(first ?? PAGE_DEFAULT, 1), PAGE_MAX),
+});

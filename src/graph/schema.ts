@@ -1,0 +1,6 @@
+import { builder } from './builder.ts';
+import './scalars.ts';
+import './types/user-error.ts';
+
+/** The executable schema. `schema.graphql` is printed from it. */
+export const schema = builder.toSchema({ sortSchema: true });

@@ -1,0 +1,24 @@
+import type { Storage } from '../storage/orm.ts';
+
+/** The use cases, as resolvers and routes call them. Each checks the viewer's right itself. */
+export interface Services {
+  readonly health: Health;
+}
+
+/** Whether this process can do its work. */
+export class Health {
+  readonly #storage: Storage;
+
+  constructor(storage: Storage) {
+    this.#storage = storage;
+  }
+
+  async ready(): Promise<boolean> {
+    try {
+      await this.#storage.ping();
+      return true;
+    } catch {
+      return false; // The reason is the database's, and in the log.
+    }
+  }
+}

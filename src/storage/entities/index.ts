@@ -1,0 +1,27 @@
+import { Account } from './account.ts';
+import { DirectLink, DownloadCount, DownloadTicket } from './download.ts';
+import { ApiKey, Invitation, PasswordReset, Session, User } from './identity.ts';
+import { Blob, LocalChange, LocalEntry } from './local-drive.ts';
+import { AuditRecord, IdempotencyRecord } from './operations.ts';
+import { Transfer, TransferEvent, TransferSlice } from './transfer.ts';
+
+/** Every table, for the ORM and the migrations. */
+export const ENTITIES = [
+  User,
+  Session,
+  ApiKey,
+  PasswordReset,
+  Invitation,
+  Account,
+  LocalEntry,
+  Blob,
+  LocalChange,
+  Transfer,
+  TransferSlice,
+  TransferEvent,
+  DownloadCount,
+  DownloadTicket,
+  DirectLink,
+  IdempotencyRecord,
+  AuditRecord,
+];

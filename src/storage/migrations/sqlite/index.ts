@@ -1,0 +1,5 @@
+import type { MigrationObject } from '@mikro-orm/core';
+import { Initial } from './20261120000000-initial.ts';
+
+/** In the order in which they run. A new migration adds one line here. */
+export const SQLITE_MIGRATIONS: MigrationObject[] = [{ name: '20261120000000-initial', class: Initial }];

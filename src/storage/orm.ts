@@ -1,0 +1,137 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Migrator } from '@mikro-orm/migrations';
+import { MikroORM as PostgresOrm } from '@mikro-orm/postgresql';
+import { type AbstractSqlDriver, type Options, type SqlEntityManager, UnderscoreNamingStrategy } from '@mikro-orm/sql';
+import { MikroORM as SqliteOrm } from '@mikro-orm/sqlite';
+import type { Logger } from '../lib/log.ts';
+import type { Secret } from '../lib/secret.ts';
+import { ENTITIES } from './entities/index.ts';
+import { POSTGRES_MIGRATIONS } from './migrations/postgres/index.ts';
+import { SQLITE_MIGRATIONS } from './migrations/sqlite/index.ts';
+
+export type EntityManager = SqlEntityManager<AbstractSqlDriver>;
+export type Dialect = 'sqlite' | 'postgres';
+
+/** Tables that migrations make by hand (full-text search): the schema comparison leaves them alone. */
+const HAND_MADE_TABLES = [/^local_entries_fts/];
+
+export interface StorageOptions {
+  /** `sqlite:<path>`, `sqlite::memory:` or `postgres://…`. */
+  readonly url: Secret;
+  readonly log: Logger;
+  /** Called with every SQL statement; for tests that count them. */
+  readonly onQuery?: (sql: string) => void;
+}
+
+/** The database. One fork of the entity manager for each operation or event; no transaction is open across a network call. */
+export interface Storage {
+  readonly dialect: Dialect;
+  readonly orm: SqliteOrm | PostgresOrm;
+  /** A fresh entity manager; reads go to the read connection. `signal` cancels what runs on it (PostgreSQL). */
+  fork(signal?: AbortSignal): EntityManager;
+  /** Runs `work` in one transaction on a fork of its own. Nothing in it may await the network or a timer. */
+  transaction<Result>(work: (em: EntityManager) => Promise<Result>): Promise<Result>;
+  /** Throws when the database does not answer. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** SQLite pragmas of each connection. WAL lets the read connection go on while a transaction is open on the other. */
+const SQLITE_PRAGMAS = [
+  'journal_mode = wal',
+  'synchronous = normal',
+  'busy_timeout = 5000',
+  'foreign_keys = on',
+  'temp_store = memory',
+  'cache_size = -32768',
+];
+
+const sqlitePathOf = (url: string): string => url.replace(/^sqlite:(\/\/(?=\/))?/, '');
+
+function commonOptions(options: StorageOptions): Options {
+  return {
+    entities: ENTITIES,
+    namingStrategy: UnderscoreNamingStrategy,
+    extensions: [Migrator],
+    schemaGenerator: { skipTables: HAND_MADE_TABLES },
+    forceUtcTimezone: true,
+    ...(options.onQuery
+      ? { debug: ['query'], logger: options.onQuery, colors: false }
+      : { logger: (message: string) => options.log.debug({ message }, 'storage') }),
+  } as Options;
+}
+
+async function connect(options: StorageOptions): Promise<{ dialect: Dialect; orm: SqliteOrm | PostgresOrm }> {
+  const url = options.url.reveal();
+  if (url.startsWith('postgres')) {
+    const orm = await PostgresOrm.init({
+      ...(commonOptions(options) as object),
+      clientUrl: url,
+      migrations: { migrationsList: POSTGRES_MIGRATIONS, snapshot: false, silent: true },
+      pool: { min: 0, max: 16 },
+    });
+    return { dialect: 'postgres', orm };
+  }
+
+  const path = sqlitePathOf(url);
+  const inMemory = path === ':memory:';
+  if (!inMemory) mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const onCreateConnection = async (connection: unknown): Promise<void> => {
+    const { executeQuery } = connection as { executeQuery(query: object): Promise<unknown> };
+    for (const pragma of SQLITE_PRAGMAS) {
+      await executeQuery.call(connection, { sql: `pragma ${pragma}`, parameters: [], query: { kind: 'RawNode' } });
+    }
+  };
+  const orm = await SqliteOrm.init({
+    ...(commonOptions(options) as object),
+    dbName: path,
+    onCreateConnection,
+    migrations: { migrationsList: SQLITE_MIGRATIONS, snapshot: false, silent: true },
+    // A second connection on the same file: a read does not queue behind an open transaction.
+    ...(inMemory ? {} : { replicas: [{ dbName: path, onCreateConnection }], preferReadReplicas: true }),
+  });
+  return { dialect: 'sqlite', orm };
+}
+
+/** Opens the database and brings it to the newest schema. */
+export async function openStorage(options: StorageOptions): Promise<Storage> {
+  const { dialect, orm } = await connect(options);
+  const fork = (signal?: AbortSignal): EntityManager =>
+    orm.em.fork(signal ? { signal } : {}) as unknown as EntityManager;
+  try {
+    await migrate(orm, dialect, options.url);
+  } catch (error) {
+    await orm.close(true);
+    throw error;
+  }
+  return {
+    dialect,
+    orm,
+    fork,
+    transaction: (work) => fork().transactional(work),
+    ping: async () => {
+      await fork().getConnection().execute('select 1');
+    },
+    close: () => orm.close(true),
+  };
+}
+
+/** Lock number of the migration, so that several processes that start together migrate once. */
+const MIGRATION_LOCK = 7_261_944;
+
+async function migrate(orm: SqliteOrm | PostgresOrm, dialect: Dialect, url: Secret): Promise<void> {
+  if (dialect === 'sqlite') {
+    await orm.migrator.up();
+    return;
+  }
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({ connectionString: url.reveal() });
+  await client.connect();
+  try {
+    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await orm.migrator.up();
+  } finally {
+    await client.end(); // Ends the session, and with it the lock.
+  }
+}
