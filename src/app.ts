@@ -4,6 +4,8 @@ import { type Clock, systemClock } from './lib/clock.ts';
 import type { Logger } from './lib/log.ts';
 import { createGraphql, GRAPHQL_PATH, type Yoga } from './server/graphql.ts';
 import { createHttpServer } from './server/http.ts';
+import { createOrigin } from './server/origin.ts';
+import { Links } from './services/links.ts';
 import { Health, type Services } from './services/services.ts';
 import { openStorage, type Storage } from './storage/orm.ts';
 
@@ -32,7 +34,8 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     log,
     ...(overrides.onQuery ? { onQuery: overrides.onQuery } : {}),
   });
-  const services: Services = { health: new Health(storage) };
+  const links = new Links(createOrigin(config.publicUrl, config.host, () => server));
+  const services: Services = { health: new Health(storage), links };
   const yoga = createGraphql({ services, log, ...config });
   const server = createHttpServer([{ path: GRAPHQL_PATH, handle: yoga }]);
   return {

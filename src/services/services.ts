@@ -1,8 +1,10 @@
 import type { Storage } from '../storage/orm.ts';
+import type { Links } from './links.ts';
 
 /** The use cases, as resolvers and routes call them. Each checks the viewer's right itself. */
 export interface Services {
   readonly health: Health;
+  readonly links: Links;
 }
 
 /** Whether this process can do its work. */
