@@ -1,5 +1,6 @@
 import { createApp } from './app.ts';
-import { ConfigError, loadConfig } from './config.ts';
+import { loadConfig } from './config.ts';
+import { ConfigError } from './lib/errors.ts';
 import { createLog } from './lib/log.ts';
 
 try {

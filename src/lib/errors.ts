@@ -178,6 +178,11 @@ export class UnavailableError extends DomainError {
   }
 }
 
+/** The settings do not allow a start: all faults together, each naming the setting and what is expected of it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
 /** Nobody is signed in, or the token no longer counts. Not data: a top-level error, as every field would have it. */
 export class UnauthenticatedError extends Error {
   override readonly name = 'UnauthenticatedError';
