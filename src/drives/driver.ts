@@ -69,7 +69,10 @@ export interface CallContext {
   readonly priority?: 'interactive' | 'bulk';
 }
 
-/** Both ends included, in bytes from 0; `end` null: to the last byte. */
+/**
+ * Both ends included, in bytes from 0; `end` null: to the last byte. An `end` past the last byte means the last byte; a
+ * `start` past it is refused as `invalid_argument`.
+ */
 export interface ByteRange {
   readonly start: number;
   readonly end: number | null;
@@ -120,9 +123,16 @@ export interface SliceReceipt {
   readonly state: unknown;
 }
 
+/**
+ * Sends a file in slices. All are `sliceBytes` long but the last, which has the rest; a file of 0 bytes has no slice.
+ * A slice may be put again, and replaces the one before. A session that the provider no longer knows is `not_found`:
+ * the caller begins again. Bytes of another length or hash than planned are `corrupted`, and nothing becomes visible.
+ */
 export interface SlicedUpload {
   /** Slices that may be under way at once; 1: strictly in order. */
   readonly concurrency: number;
+  /** `begin` looks for an instant hit when the plan has all of these hashes; absent: it never does. */
+  readonly instantHashes?: readonly HashAlgorithm[];
   /** Starts an upload, or finds that the provider has the bytes already. */
   begin(
     plan: UploadPlan,
@@ -181,6 +191,7 @@ export interface DriveChange {
 
 export interface RecycleBin {
   list(page: PageRequest, call: CallContext): Promise<Page<DriveEntry>>;
+  /** To where it was, or to the root when that is gone; under a numbered name when its own is taken. */
   restore?(ref: string, call: CallContext): Promise<DriveEntry>;
   /** Deletes for ever what is in the bin. */
   purge?(ref: string, call: CallContext): Promise<void>;
@@ -188,9 +199,108 @@ export interface RecycleBin {
 }
 
 export interface SearchRequest {
+  /** As typed: no wildcards, no syntax. */
   readonly query: string;
   readonly kind?: EntryKind;
   readonly folderRef?: string;
+}
+
+/** The provider's own share link. */
+export interface DriveShare {
+  readonly ref: string;
+  readonly url: string;
+  readonly password: string | null;
+  readonly remark: string | null;
+  readonly createdAt: Date | null;
+  /** Null: for ever, or untold. */
+  readonly expiresAt: Date | null;
+  readonly active: boolean;
+}
+
+export interface ShareOptions {
+  /** Null: for ever, where the provider can. */
+  readonly days: number | null;
+  readonly password: string | null;
+  readonly remark: string | null;
+  /** What the provider asks for beside, as it gave it to the person. */
+  readonly ticket: string | null;
+}
+
+export interface Shares {
+  create?(refs: readonly string[], options: ShareOptions, call: CallContext): Promise<DriveShare>;
+  list?(page: PageRequest, call: CallContext): Promise<Page<DriveShare>>;
+  update?(shareRef: string, changes: Partial<ShareOptions>, call: CallContext): Promise<DriveShare>;
+  cancel?(shareRef: string, call: CallContext): Promise<void>;
+  /** Copies what somebody shared into a folder of this drive. */
+  save?(url: string, password: string | null, parentRef: string, call: CallContext): Promise<readonly DriveEntry[]>;
+}
+
+export interface DriveOfflineTask {
+  readonly ref: string;
+  readonly name: string;
+  readonly url: string | null;
+  readonly state: 'PENDING' | 'RUNNING' | 'SUCCEEDED' | 'FAILED';
+  /** 0 … 100. */
+  readonly percentDone: number;
+  readonly sizeBytes: number | null;
+  readonly addedAt: Date | null;
+  readonly updatedAt: Date | null;
+  /** What it brought, once it succeeded. */
+  readonly entryRef: string | null;
+  readonly failure: { readonly providerCode: string | null; readonly message: string } | null;
+}
+
+export type OfflineClearScope = 'SUCCEEDED' | 'ALL' | 'FAILED' | 'RUNNING' | 'SUCCEEDED_WITH_FILES' | 'ALL_WITH_FILES';
+
+export interface OfflinePackage {
+  readonly name: string;
+  readonly total: number;
+  readonly used: number;
+  readonly remaining: number;
+  readonly expiresAt: Date | null;
+}
+
+export interface OfflineAllowance extends Pick<OfflinePackage, 'total' | 'used' | 'remaining'> {
+  readonly packages: readonly OfflinePackage[];
+}
+
+/** The provider downloads a URL itself. */
+export interface OfflineTasks {
+  add?(url: string, parentRef: string | null, call: CallContext): Promise<DriveOfflineTask>;
+  list?(page: PageRequest, call: CallContext): Promise<Page<DriveOfflineTask>>;
+  cancel?(taskRef: string, options: { readonly deleteFiles: boolean }, call: CallContext): Promise<void>;
+  clear?(scope: OfflineClearScope, call: CallContext): Promise<void>;
+  allowance?(call: CallContext): Promise<OfflineAllowance>;
+}
+
+/** A URL of the provider's for one file, and what it takes to use it. */
+export interface ProviderLink {
+  readonly url: string;
+  /** Headers without which the provider refuses. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly expiresAt: Date | null;
+}
+
+export interface DriveThumbnail {
+  readonly url: string;
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly expiresAt: Date | null;
+}
+
+export interface DriveMediaInfo {
+  readonly durationSeconds: number | null;
+  readonly width: number | null;
+  readonly height: number | null;
+}
+
+export interface Media {
+  thumbnails?(ref: string, call: CallContext): Promise<readonly DriveThumbnail[]>;
+  preview?(ref: string, call: CallContext): Promise<ProviderLink>;
+  /** `quality` as the provider names it; null: its best. */
+  playlist?(ref: string, quality: string | null, call: CallContext): Promise<ProviderLink>;
+  info?(ref: string, call: CallContext): Promise<DriveMediaInfo>;
+  transcode?(ref: string, quality: string, call: CallContext): Promise<void>;
 }
 
 /**
@@ -206,9 +316,14 @@ export interface Driver {
 
   list(folderRef: string, options: ListOptions, page: PageRequest, call: CallContext): Promise<Page<DriveEntry>>;
   stat(ref: string, call: CallContext): Promise<DriveEntry>;
-  /** The bytes of the range; throws `corrupted` when the provider gives another length than asked. */
+  /**
+   * The bytes of the range; null: all. Throws `corrupted` when the provider gives another length than asked. The signal
+   * of the call also ends the stream.
+   */
   read(ref: string, range: ByteRange | null, call: CallContext): Promise<Readable>;
 
+  /** How many entries the folder holds. Absent: not told, or told by {@link Page.totalCount} only. */
+  count?(folderRef: string, options: Pick<ListOptions, 'kind'>, call: CallContext): Promise<number>;
   /** Many at once, in the order asked, null for what is not there. Absent: the services ask one by one. */
   statMany?(refs: readonly string[], call: CallContext): Promise<readonly (DriveEntry | null)[]>;
   /** The entry at a path; absent: found by walking. */
@@ -242,6 +357,13 @@ export interface Driver {
   readonly upload?: SlicedUpload;
   /** Makes a file of bytes that this account has already; null when it has not. */
   instantUpload?(plan: UploadPlan, call: CallContext): Promise<DriveEntry | null>;
+
+  readonly shares?: Shares;
+  readonly offline?: OfflineTasks;
+  readonly media?: Media;
+  /** A link that a client can follow itself. */
+  link?(ref: string, call: CallContext): Promise<ProviderLink>;
+
   /** Takes a spooled file over without sending it anywhere: only of drives whose bytes are on this machine. */
   adopt?(plan: UploadPlan, file: SpooledFile, call: CallContext): Promise<DriveEntry>;
 }
@@ -266,12 +388,22 @@ export interface DriveErrorCode {
 
 export type LinkMethod = 'NONE' | 'DEVICE_CODE' | 'AUTHORIZATION_CODE' | 'CLIENT_CREDENTIALS' | 'PASSWORD' | 'TOKENS';
 
-/** A kind of drive: what registry.ts lists. `create` opens one account's driver; the layers go around it in open.ts. */
-export interface DriveDefinition<Services = unknown> {
+/** The account that a driver works for. Its secrets are not here: they come through the services that are passed in. */
+export interface DriveAccount {
+  readonly id: string;
+  /** What the person typed when linking, by {@link DriveSetting.name}, but for secrets. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+/**
+ * A kind of drive: what registry.ts lists. `create` opens one account's driver, without any effect; the layers go around
+ * it in open.ts.
+ */
+export interface DriveDefinition<Services = never> {
   readonly id: ProviderId;
   readonly title: string;
   readonly linkMethods: readonly LinkMethod[];
   readonly settings: readonly DriveSetting[];
   readonly errorCodes: readonly DriveErrorCode[];
-  create(account: { readonly id: string }, services: Services): Driver;
+  create(account: DriveAccount, services: Services): Driver;
 }

@@ -4,40 +4,60 @@ import { newId } from '../../lib/ids.ts';
 export const FILE_CATEGORIES = ['VIDEO', 'AUDIO', 'IMAGE', 'DOCUMENT', 'APPLICATION', 'TORRENT', 'OTHER'] as const;
 export type FileCategory = (typeof FILE_CATEGORIES)[number];
 
-/** A file or folder of the built-in drive. The root of a drive is the one entry without a parent. */
+/** Only what is live: what a person sees outside the recycle bin. */
+const LIVE = 'hidden_by is null';
+
+/**
+ * A file or folder of the built-in drive. The root of a drive is the one entry without a parent; it has the id of its
+ * account. An entry is live, or it belongs to a hidden tree: one in the recycle bin, or one that is being made or
+ * deleted in steps.
+ */
 const LocalEntrySchema = defineEntity({
   name: 'LocalEntry',
   tableName: 'local_entries',
+  uniques: [
+    // Two live siblings cannot share a name, whatever two requests do at once.
+    { name: 'local_entries_siblings', properties: ['parentId', 'nameKey'], where: LIVE },
+  ],
   indexes: [
-    { name: 'local_entries_by_name', properties: ['parentId', 'trashRootId', 'nameKey', 'id'] },
-    { name: 'local_entries_by_size', properties: ['parentId', 'trashRootId', 'sizeBytes', 'id'] },
-    { name: 'local_entries_by_time', properties: ['parentId', 'trashRootId', 'modifiedAt', 'id'] },
-    { name: 'local_entries_by_category', properties: ['accountId', 'trashRootId', 'category', 'nameKey', 'id'] },
-    { name: 'local_entries_by_trash', properties: ['accountId', 'trashedAt', 'id'] },
+    // The kind comes first, so that a listing of one kind costs its page, and one of both kinds two.
+    { name: 'local_entries_by_name', properties: ['parentId', 'kind', 'nameKey', 'id'], where: LIVE },
+    { name: 'local_entries_by_size', properties: ['parentId', 'kind', 'sizeBytes', 'id'], where: LIVE },
+    { name: 'local_entries_by_time', properties: ['parentId', 'kind', 'modifiedAt', 'id'], where: LIVE },
+    { name: 'local_entries_by_account', properties: ['accountId', 'id'], where: LIVE },
+    { name: 'local_entries_by_category', properties: ['accountId', 'category', 'id'], where: LIVE },
+    { name: 'local_entries_by_blob', properties: ['blobHash', 'accountId'] },
+    { name: 'local_entries_usage', properties: ['accountId', 'category', 'sizeBytes'] },
+    { name: 'local_entries_hidden', properties: ['hiddenBy', 'id'], where: 'hidden_by is not null' },
+    { name: 'local_entries_bin', properties: ['accountId', 'trashedAt', 'id'], where: 'trashed_at is not null' },
+    { name: 'local_entries_to_reap', properties: ['reapAfter'], where: 'reap_after is not null' },
   ],
   properties: {
     id: p.string().length(36).primary().onCreate(newId),
     accountId: p.string().length(36),
+    /** Where it is; of a hidden entry, where it was. */
     parentId: p.string().length(36).nullable(),
     kind: p.string().length(8).$type<'FILE' | 'FOLDER'>(),
     /** As given; compared by `nameKey`. */
     name: p.string().length(255),
-    nameKey: p.string().length(255),
-    /** `<parentId>/<nameKey>` of a live entry, null of one in the recycle bin: two live siblings cannot share a name. */
-    siblingKey: p.string().length(300).nullable().unique(),
+    /** Sorted by code point in both databases: PostgreSQL's collation is set by its own migration. */
+    nameKey: p.string().length(255).ignoreSchemaChanges('collation'),
     sizeBytes: p.bigint('number').default(0),
     /** SHA-256 of a file's bytes, null of a folder. */
-    blobHash: p.string().length(64).nullable().index(),
+    blobHash: p.string().length(64).nullable(),
     mimeType: p.string().length(128).nullable(),
+    /** Null of a folder. */
     category: p.string().length(16).$type<FileCategory>().nullable(),
     /** Grows with every change of the entry. */
     revision: p.integer().default(1),
     createdAt: p.datetime(),
     modifiedAt: p.datetime(),
-    /** The entry whose deletion put this one into the recycle bin (itself or a folder above it); null while live. */
-    trashRootId: p.string().length(36).nullable().index(),
-    /** When it was deleted; set on the trash root only. */
+    /** The top of the hidden tree it belongs to (itself or a folder above it); null while live. */
+    hiddenBy: p.string().length(36).nullable(),
+    /** When the person deleted it; set on the top of a tree in the recycle bin only. */
     trashedAt: p.datetime().nullable(),
+    /** Set on the top of a tree that is being made or deleted in steps: a sweep deletes what is left of it after this. */
+    reapAfter: p.datetime().nullable(),
   },
 });
 export class LocalEntry extends LocalEntrySchema.class {}

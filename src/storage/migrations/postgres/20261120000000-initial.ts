@@ -25,10 +25,10 @@ export class Initial extends Migration {
     this.addSql(`create index "blobs_unreferenced_at_index" on "blobs" ("unreferenced_at");`);
 
     this.addSql(
-      `create table "direct_links" ("id" varchar(36) not null, "user_id" varchar(36) not null, "account_id" varchar(36) not null, "ref" text not null, "key_hash" varchar(255) null, "created_at" timestamptz not null, "expires_at" timestamptz not null, "revoked_at" timestamptz null, primary key ("id"));`,
+      `create table "direct_links" ("id" varchar(36) not null, "user_id" varchar(36) not null, "account_id" varchar(36) not null, "ref" text not null, "key_hash" varchar(255) null, "charged_day" varchar(10) null, "created_at" timestamptz not null, "expires_at" timestamptz not null, "revoked_at" timestamptz null, primary key ("id"));`,
     );
-    this.addSql(`create index "direct_links_user_id_index" on "direct_links" ("user_id");`);
     this.addSql(`create index "direct_links_expires_at_index" on "direct_links" ("expires_at");`);
+    this.addSql(`create index "direct_links_user_id_id_index" on "direct_links" ("user_id", "id");`);
 
     this.addSql(
       `create table "download_counts" ("user_id" varchar(36) not null, "day" varchar(10) not null, "used" int not null, primary key ("user_id", "day"));`,
@@ -62,26 +62,35 @@ export class Initial extends Migration {
     );
 
     this.addSql(
-      `create table "local_entries" ("id" varchar(36) not null, "account_id" varchar(36) not null, "parent_id" varchar(36) null, "kind" varchar(8) not null, "name" varchar(255) not null, "name_key" varchar(255) not null, "sibling_key" varchar(300) null, "size_bytes" bigint not null default '0', "blob_hash" varchar(64) null, "mime_type" varchar(128) null, "category" varchar(16) null, "revision" int not null default 1, "created_at" timestamptz not null, "modified_at" timestamptz not null, "trash_root_id" varchar(36) null, "trashed_at" timestamptz null, primary key ("id"));`,
+      `create table "local_entries" ("id" varchar(36) not null, "account_id" varchar(36) not null, "parent_id" varchar(36) null, "kind" varchar(8) not null, "name" varchar(255) not null, "name_key" varchar(255) not null, "size_bytes" bigint not null default '0', "blob_hash" varchar(64) null, "mime_type" varchar(128) null, "category" varchar(16) null, "revision" int not null default 1, "created_at" timestamptz not null, "modified_at" timestamptz not null, "hidden_by" varchar(36) null, "trashed_at" timestamptz null, "reap_after" timestamptz null, primary key ("id"));`,
     );
     this.addSql(
-      `alter table "local_entries" add constraint "local_entries_sibling_key_unique" unique ("sibling_key");`,
-    );
-    this.addSql(`create index "local_entries_blob_hash_index" on "local_entries" ("blob_hash");`);
-    this.addSql(`create index "local_entries_trash_root_id_index" on "local_entries" ("trash_root_id");`);
-    this.addSql(
-      `create index "local_entries_by_name" on "local_entries" ("parent_id", "trash_root_id", "name_key", "id");`,
+      `create index "local_entries_by_name" on "local_entries" ("parent_id", "kind", "name_key", "id") where hidden_by is null;`,
     );
     this.addSql(
-      `create index "local_entries_by_size" on "local_entries" ("parent_id", "trash_root_id", "size_bytes", "id");`,
+      `create index "local_entries_by_size" on "local_entries" ("parent_id", "kind", "size_bytes", "id") where hidden_by is null;`,
     );
     this.addSql(
-      `create index "local_entries_by_time" on "local_entries" ("parent_id", "trash_root_id", "modified_at", "id");`,
+      `create index "local_entries_by_time" on "local_entries" ("parent_id", "kind", "modified_at", "id") where hidden_by is null;`,
     );
     this.addSql(
-      `create index "local_entries_by_category" on "local_entries" ("account_id", "trash_root_id", "category", "name_key", "id");`,
+      `create index "local_entries_by_account" on "local_entries" ("account_id", "id") where hidden_by is null;`,
     );
-    this.addSql(`create index "local_entries_by_trash" on "local_entries" ("account_id", "trashed_at", "id");`);
+    this.addSql(
+      `create index "local_entries_by_category" on "local_entries" ("account_id", "category", "id") where hidden_by is null;`,
+    );
+    this.addSql(`create index "local_entries_by_blob" on "local_entries" ("blob_hash", "account_id");`);
+    this.addSql(`create index "local_entries_usage" on "local_entries" ("account_id", "category", "size_bytes");`);
+    this.addSql(
+      `create index "local_entries_hidden" on "local_entries" ("hidden_by", "id") where hidden_by is not null;`,
+    );
+    this.addSql(
+      `create index "local_entries_bin" on "local_entries" ("account_id", "trashed_at", "id") where trashed_at is not null;`,
+    );
+    this.addSql(`create index "local_entries_to_reap" on "local_entries" ("reap_after") where reap_after is not null;`);
+    this.addSql(
+      `create unique index "local_entries_siblings" on "local_entries" ("parent_id", "name_key") where hidden_by is null;`,
+    );
 
     this.addSql(
       `create table "password_resets" ("id" varchar(36) not null, "user_id" varchar(36) not null, "token_hash" varchar(64) not null, "created_at" timestamptz not null, "expires_at" timestamptz not null, "used_at" timestamptz null, primary key ("id"));`,
@@ -92,28 +101,31 @@ export class Initial extends Migration {
     );
 
     this.addSql(
-      `create table "sessions" ("id" varchar(36) not null, "user_id" varchar(36) not null, "refresh_hash" varchar(64) not null, "previous_refresh_hash" varchar(64) null, "rotated_at" timestamptz not null, "remember" boolean not null, "user_agent" varchar(512) null, "address" varchar(64) null, "created_at" timestamptz not null, "last_used_at" timestamptz not null, "expires_at" timestamptz not null, "revoked_at" timestamptz null, primary key ("id"));`,
+      `create table "sessions" ("id" varchar(36) not null, "user_id" varchar(36) not null, "family_hash" varchar(64) not null, "refresh_hash" varchar(64) not null, "previous_refresh_hash" varchar(64) null, "rotated_at" timestamptz not null, "remember" boolean not null, "user_agent" varchar(512) null, "address" varchar(64) null, "created_at" timestamptz not null, "last_used_at" timestamptz not null, "expires_at" timestamptz not null, "revoked_at" timestamptz null, primary key ("id"));`,
     );
     this.addSql(`create index "sessions_user_id_index" on "sessions" ("user_id");`);
-    this.addSql(`alter table "sessions" add constraint "sessions_refresh_hash_unique" unique ("refresh_hash");`);
-    this.addSql(`create index "sessions_previous_refresh_hash_index" on "sessions" ("previous_refresh_hash");`);
+    this.addSql(`alter table "sessions" add constraint "sessions_family_hash_unique" unique ("family_hash");`);
     this.addSql(`create index "sessions_expires_at_index" on "sessions" ("expires_at");`);
 
     this.addSql(
-      `create table "transfers" ("id" varchar(36) not null, "user_id" varchar(36) not null, "kind" varchar(8) not null, "state" varchar(16) not null, "phase" varchar(16) null, "route" varchar(16) null, "account_id" varchar(36) not null, "parent_ref" text not null, "name" varchar(255) not null, "on_conflict" varchar(8) not null, "source" jsonb not null, "expected_hashes" jsonb not null, "bytes_total" bigint null, "bytes_done" bigint not null default '0', "upload_token_hash" varchar(64) null, "driver_session" jsonb null, "entry_ref" text null, "failure" jsonb null, "attempts" int not null default 0, "revision" int not null default 1, "run_after" timestamptz not null, "lease_owner" varchar(64) null, "lease_until" timestamptz null, "fence" int not null default 0, "expires_at" timestamptz null, "created_at" timestamptz not null, "started_at" timestamptz null, "finished_at" timestamptz null, primary key ("id"));`,
+      `create table "transfers" ("id" varchar(36) not null, "user_id" varchar(36) not null, "kind" varchar(8) not null, "state" varchar(16) not null, "phase" varchar(16) null, "route" varchar(16) null, "account_id" varchar(36) not null, "parent_ref" text not null, "name" varchar(255) not null, "on_conflict" varchar(8) not null, "source" jsonb not null, "mime_type" varchar(128) null, "expected_hashes" jsonb not null, "hash_algorithms" jsonb not null, "spool_hashes" jsonb null, "bytes_total" bigint null, "bytes_done" bigint not null default '0', "upload_token_hash" varchar(64) null, "driver_session" jsonb null, "entry_ref" text null, "failure" jsonb null, "attempts" int not null default 0, "revision" int not null default 1, "run_after" timestamptz not null, "lease_owner" varchar(64) null, "lease_until" timestamptz null, "fence" int not null default 0, "expires_at" timestamptz null, "created_at" timestamptz not null, "started_at" timestamptz null, "finished_at" timestamptz null, primary key ("id"));`,
     );
     this.addSql(
       `alter table "transfers" add constraint "transfers_upload_token_hash_unique" unique ("upload_token_hash");`,
     );
     this.addSql(`create index "transfers_expires_at_index" on "transfers" ("expires_at");`);
     this.addSql(`create index "transfers_claimable" on "transfers" ("state", "run_after", "id");`);
-    this.addSql(`create index "transfers_of_user" on "transfers" ("user_id", "created_at", "id");`);
+    this.addSql(`create index "transfers_of_user" on "transfers" ("user_id", "id");`);
 
     this.addSql(
-      `create table "transfer_events" ("sequence" bigserial primary key, "user_id" varchar(36) not null, "transfer_id" varchar(36) not null, "revision" int not null, "at" timestamptz not null);`,
+      `create table "transfer_events" ("user_id" varchar(36) not null, "sequence" bigint not null, "transfer_id" varchar(36) not null, "revision" int not null, "snapshot" jsonb not null, "at" timestamptz not null, primary key ("user_id", "sequence"));`,
     );
+    this.addSql(`create index "transfer_events_transfer_id_index" on "transfer_events" ("transfer_id");`);
     this.addSql(`create index "transfer_events_at_index" on "transfer_events" ("at");`);
-    this.addSql(`create index "transfer_events_user_id_sequence_index" on "transfer_events" ("user_id", "sequence");`);
+
+    this.addSql(
+      `create table "transfer_journals" ("user_id" varchar(36) not null, "last_sequence" bigint not null, "swept_through" bigint not null default '0', primary key ("user_id"));`,
+    );
 
     this.addSql(
       `create table "transfer_slices" ("transfer_id" varchar(36) not null, "index" int not null, "receipt" jsonb not null, primary key ("transfer_id", "index"));`,
@@ -142,6 +154,7 @@ export class Initial extends Migration {
     this.addSql(`drop table if exists "sessions" cascade;`);
     this.addSql(`drop table if exists "transfers" cascade;`);
     this.addSql(`drop table if exists "transfer_events" cascade;`);
+    this.addSql(`drop table if exists "transfer_journals" cascade;`);
     this.addSql(`drop table if exists "transfer_slices" cascade;`);
     this.addSql(`drop table if exists "users" cascade;`);
   }

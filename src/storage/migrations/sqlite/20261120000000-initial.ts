@@ -27,10 +27,10 @@ export class Initial extends Migration {
     this.addSql(`create index \`blobs_unreferenced_at_index\` on \`blobs\` (\`unreferenced_at\`);`);
 
     this.addSql(
-      `create table \`direct_links\` (\`id\` text not null primary key, \`user_id\` text not null, \`account_id\` text not null, \`ref\` text not null, \`key_hash\` text null, \`created_at\` datetime not null, \`expires_at\` datetime not null, \`revoked_at\` datetime null);`,
+      `create table \`direct_links\` (\`id\` text not null primary key, \`user_id\` text not null, \`account_id\` text not null, \`ref\` text not null, \`key_hash\` text null, \`charged_day\` text null, \`created_at\` datetime not null, \`expires_at\` datetime not null, \`revoked_at\` datetime null);`,
     );
-    this.addSql(`create index \`direct_links_user_id_index\` on \`direct_links\` (\`user_id\`);`);
     this.addSql(`create index \`direct_links_expires_at_index\` on \`direct_links\` (\`expires_at\`);`);
+    this.addSql(`create index \`direct_links_user_id_id_index\` on \`direct_links\` (\`user_id\`, \`id\`);`);
 
     this.addSql(
       `create table \`download_counts\` (\`user_id\` text not null, \`day\` text not null, \`used\` integer not null, primary key (\`user_id\`, \`day\`));`,
@@ -62,25 +62,38 @@ export class Initial extends Migration {
     );
 
     this.addSql(
-      `create table \`local_entries\` (\`id\` text not null primary key, \`account_id\` text not null, \`parent_id\` text null, \`kind\` text not null, \`name\` text not null, \`name_key\` text not null, \`sibling_key\` text null, \`size_bytes\` bigint not null default '0', \`blob_hash\` text null, \`mime_type\` text null, \`category\` text null, \`revision\` integer not null default 1, \`created_at\` datetime not null, \`modified_at\` datetime not null, \`trash_root_id\` text null, \`trashed_at\` datetime null);`,
-    );
-    this.addSql(`create unique index \`local_entries_sibling_key_unique\` on \`local_entries\` (\`sibling_key\`);`);
-    this.addSql(`create index \`local_entries_blob_hash_index\` on \`local_entries\` (\`blob_hash\`);`);
-    this.addSql(`create index \`local_entries_trash_root_id_index\` on \`local_entries\` (\`trash_root_id\`);`);
-    this.addSql(
-      `create index \`local_entries_by_name\` on \`local_entries\` (\`parent_id\`, \`trash_root_id\`, \`name_key\`, \`id\`);`,
+      `create table \`local_entries\` (\`id\` text not null primary key, \`account_id\` text not null, \`parent_id\` text null, \`kind\` text not null, \`name\` text not null, \`name_key\` text not null, \`size_bytes\` bigint not null default '0', \`blob_hash\` text null, \`mime_type\` text null, \`category\` text null, \`revision\` integer not null default 1, \`created_at\` datetime not null, \`modified_at\` datetime not null, \`hidden_by\` text null, \`trashed_at\` datetime null, \`reap_after\` datetime null);`,
     );
     this.addSql(
-      `create index \`local_entries_by_size\` on \`local_entries\` (\`parent_id\`, \`trash_root_id\`, \`size_bytes\`, \`id\`);`,
+      `create index \`local_entries_by_name\` on \`local_entries\` (\`parent_id\`, \`kind\`, \`name_key\`, \`id\`) where hidden_by is null;`,
     );
     this.addSql(
-      `create index \`local_entries_by_time\` on \`local_entries\` (\`parent_id\`, \`trash_root_id\`, \`modified_at\`, \`id\`);`,
+      `create index \`local_entries_by_size\` on \`local_entries\` (\`parent_id\`, \`kind\`, \`size_bytes\`, \`id\`) where hidden_by is null;`,
     );
     this.addSql(
-      `create index \`local_entries_by_category\` on \`local_entries\` (\`account_id\`, \`trash_root_id\`, \`category\`, \`name_key\`, \`id\`);`,
+      `create index \`local_entries_by_time\` on \`local_entries\` (\`parent_id\`, \`kind\`, \`modified_at\`, \`id\`) where hidden_by is null;`,
     );
     this.addSql(
-      `create index \`local_entries_by_trash\` on \`local_entries\` (\`account_id\`, \`trashed_at\`, \`id\`);`,
+      `create index \`local_entries_by_account\` on \`local_entries\` (\`account_id\`, \`id\`) where hidden_by is null;`,
+    );
+    this.addSql(
+      `create index \`local_entries_by_category\` on \`local_entries\` (\`account_id\`, \`category\`, \`id\`) where hidden_by is null;`,
+    );
+    this.addSql(`create index \`local_entries_by_blob\` on \`local_entries\` (\`blob_hash\`, \`account_id\`);`);
+    this.addSql(
+      `create index \`local_entries_usage\` on \`local_entries\` (\`account_id\`, \`category\`, \`size_bytes\`);`,
+    );
+    this.addSql(
+      `create index \`local_entries_hidden\` on \`local_entries\` (\`hidden_by\`, \`id\`) where hidden_by is not null;`,
+    );
+    this.addSql(
+      `create index \`local_entries_bin\` on \`local_entries\` (\`account_id\`, \`trashed_at\`, \`id\`) where trashed_at is not null;`,
+    );
+    this.addSql(
+      `create index \`local_entries_to_reap\` on \`local_entries\` (\`reap_after\`) where reap_after is not null;`,
+    );
+    this.addSql(
+      `create unique index \`local_entries_siblings\` on \`local_entries\` (\`parent_id\`, \`name_key\`) where hidden_by is null;`,
     );
 
     this.addSql(
@@ -90,27 +103,28 @@ export class Initial extends Migration {
     this.addSql(`create unique index \`password_resets_token_hash_unique\` on \`password_resets\` (\`token_hash\`);`);
 
     this.addSql(
-      `create table \`sessions\` (\`id\` text not null primary key, \`user_id\` text not null, \`refresh_hash\` text not null, \`previous_refresh_hash\` text null, \`rotated_at\` datetime not null, \`remember\` integer not null, \`user_agent\` text null, \`address\` text null, \`created_at\` datetime not null, \`last_used_at\` datetime not null, \`expires_at\` datetime not null, \`revoked_at\` datetime null);`,
+      `create table \`sessions\` (\`id\` text not null primary key, \`user_id\` text not null, \`family_hash\` text not null, \`refresh_hash\` text not null, \`previous_refresh_hash\` text null, \`rotated_at\` datetime not null, \`remember\` integer not null, \`user_agent\` text null, \`address\` text null, \`created_at\` datetime not null, \`last_used_at\` datetime not null, \`expires_at\` datetime not null, \`revoked_at\` datetime null);`,
     );
     this.addSql(`create index \`sessions_user_id_index\` on \`sessions\` (\`user_id\`);`);
-    this.addSql(`create unique index \`sessions_refresh_hash_unique\` on \`sessions\` (\`refresh_hash\`);`);
-    this.addSql(`create index \`sessions_previous_refresh_hash_index\` on \`sessions\` (\`previous_refresh_hash\`);`);
+    this.addSql(`create unique index \`sessions_family_hash_unique\` on \`sessions\` (\`family_hash\`);`);
     this.addSql(`create index \`sessions_expires_at_index\` on \`sessions\` (\`expires_at\`);`);
 
     this.addSql(
-      `create table \`transfers\` (\`id\` text not null primary key, \`user_id\` text not null, \`kind\` text not null, \`state\` text not null, \`phase\` text null, \`route\` text null, \`account_id\` text not null, \`parent_ref\` text not null, \`name\` text not null, \`on_conflict\` text not null, \`source\` json not null, \`expected_hashes\` json not null, \`bytes_total\` bigint null, \`bytes_done\` bigint not null default '0', \`upload_token_hash\` text null, \`driver_session\` json null, \`entry_ref\` text null, \`failure\` json null, \`attempts\` integer not null default 0, \`revision\` integer not null default 1, \`run_after\` datetime not null, \`lease_owner\` text null, \`lease_until\` datetime null, \`fence\` integer not null default 0, \`expires_at\` datetime null, \`created_at\` datetime not null, \`started_at\` datetime null, \`finished_at\` datetime null);`,
+      `create table \`transfers\` (\`id\` text not null primary key, \`user_id\` text not null, \`kind\` text not null, \`state\` text not null, \`phase\` text null, \`route\` text null, \`account_id\` text not null, \`parent_ref\` text not null, \`name\` text not null, \`on_conflict\` text not null, \`source\` json not null, \`mime_type\` text null, \`expected_hashes\` json not null, \`hash_algorithms\` json not null, \`spool_hashes\` json null, \`bytes_total\` bigint null, \`bytes_done\` bigint not null default '0', \`upload_token_hash\` text null, \`driver_session\` json null, \`entry_ref\` text null, \`failure\` json null, \`attempts\` integer not null default 0, \`revision\` integer not null default 1, \`run_after\` datetime not null, \`lease_owner\` text null, \`lease_until\` datetime null, \`fence\` integer not null default 0, \`expires_at\` datetime null, \`created_at\` datetime not null, \`started_at\` datetime null, \`finished_at\` datetime null);`,
     );
     this.addSql(`create unique index \`transfers_upload_token_hash_unique\` on \`transfers\` (\`upload_token_hash\`);`);
     this.addSql(`create index \`transfers_expires_at_index\` on \`transfers\` (\`expires_at\`);`);
     this.addSql(`create index \`transfers_claimable\` on \`transfers\` (\`state\`, \`run_after\`, \`id\`);`);
-    this.addSql(`create index \`transfers_of_user\` on \`transfers\` (\`user_id\`, \`created_at\`, \`id\`);`);
+    this.addSql(`create index \`transfers_of_user\` on \`transfers\` (\`user_id\`, \`id\`);`);
 
     this.addSql(
-      `create table \`transfer_events\` (\`sequence\` integer not null primary key autoincrement, \`user_id\` text not null, \`transfer_id\` text not null, \`revision\` integer not null, \`at\` datetime not null);`,
+      `create table \`transfer_events\` (\`user_id\` text not null, \`sequence\` bigint not null, \`transfer_id\` text not null, \`revision\` integer not null, \`snapshot\` json not null, \`at\` datetime not null, primary key (\`user_id\`, \`sequence\`));`,
     );
+    this.addSql(`create index \`transfer_events_transfer_id_index\` on \`transfer_events\` (\`transfer_id\`);`);
     this.addSql(`create index \`transfer_events_at_index\` on \`transfer_events\` (\`at\`);`);
+
     this.addSql(
-      `create index \`transfer_events_user_id_sequence_index\` on \`transfer_events\` (\`user_id\`, \`sequence\`);`,
+      `create table \`transfer_journals\` (\`user_id\` text not null primary key, \`last_sequence\` bigint not null, \`swept_through\` bigint not null default '0');`,
     );
 
     this.addSql(
@@ -140,6 +154,7 @@ export class Initial extends Migration {
     this.addSql(`drop table if exists \`sessions\`;`);
     this.addSql(`drop table if exists \`transfers\`;`);
     this.addSql(`drop table if exists \`transfer_events\`;`);
+    this.addSql(`drop table if exists \`transfer_journals\`;`);
     this.addSql(`drop table if exists \`transfer_slices\`;`);
     this.addSql(`drop table if exists \`users\`;`);
   }

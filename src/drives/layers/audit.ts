@@ -1,0 +1,71 @@
+import type { DriveCall, DriveLayer, Outcome } from './call.ts';
+import { outcomeOf } from './metrics.ts';
+
+export interface DriveAuditRecord {
+  readonly provider: string;
+  readonly accountId: string;
+  readonly operation: string;
+  /** The entry, folder, share or task acted upon; null when there is no one thing. */
+  readonly target: string | null;
+  readonly outcome: Outcome;
+}
+
+export type AuditSink = (record: DriveAuditRecord) => void;
+
+/**
+ * Acts that change something on the drive. A slice does not: the begin and the end of its upload tell enough.
+ * Named, because nothing in an act's shape tells; a test holds the list against the contract.
+ */
+const MUTATIONS: ReadonlySet<string> = new Set([
+  'createFolder',
+  'rename',
+  'move',
+  'copy',
+  'remove',
+  'removePermanently',
+  'recycleBin.restore',
+  'recycleBin.purge',
+  'recycleBin.empty',
+  'upload.begin',
+  'upload.complete',
+  'upload.abort',
+  'instantUpload',
+  'adopt',
+  'shares.create',
+  'shares.update',
+  'shares.cancel',
+  'shares.save',
+  'offline.add',
+  'offline.cancel',
+  'offline.clear',
+  'media.transcode',
+]);
+
+/** Tells who changed what, whether it worked or not. Only refs go out: options may hold a share's password. */
+export const auditLayer =
+  (sink: AuditSink): DriveLayer =>
+  async (call, next) => {
+    if (!MUTATIONS.has(call.operation)) return next(call);
+    const { provider, accountId, operation } = call;
+    const record = (outcome: Outcome): void =>
+      sink({ provider, accountId, operation, target: targetOf(call), outcome });
+    try {
+      const result = await next(call);
+      record('ok');
+      return result;
+    } catch (error) {
+      record(outcomeOf(error));
+      throw error;
+    }
+  };
+
+/** Links are not kept: they may carry a password or a token. */
+const LINK_FIRST: ReadonlySet<string> = new Set(['offline.add', 'shares.save']);
+
+function targetOf({ operation, args: [first] }: DriveCall): string | null {
+  if (LINK_FIRST.has(operation)) return null;
+  if (typeof first === 'string') return first;
+  if (Array.isArray(first)) return first.join(' ');
+  if (typeof first === 'object' && first !== null && 'parentRef' in first) return String(first.parentRef);
+  return null;
+}

@@ -1,0 +1,77 @@
+import { DriveError } from '../errors.ts';
+import type { DriveCall, DriveLayer } from './call.ts';
+
+/** For acts that answer at once or after a few requests, with the waits for the provider's rate between them. */
+const QUICK_MS = 60_000;
+/** For acts that move a slice, hash a file or walk a tree: a slice of 64 MiB takes 9 minutes at 1 Mbit/s. */
+const SLOW_MS = 600_000;
+
+const SLOW_ACTS: ReadonlySet<string> = new Set([
+  'upload.begin',
+  'upload.putSlice',
+  'upload.complete',
+  'instantUpload',
+  'adopt',
+  'move',
+  'copy',
+  'remove',
+  'removePermanently',
+  'recycleBin.restore',
+  'recycleBin.purge',
+  'recycleBin.empty',
+  'shares.save',
+]);
+
+/** How long an act may take, in milliseconds; of a read, until its stream begins. */
+export const deadlineMsOf = (operation: string): number => (SLOW_ACTS.has(operation) ? SLOW_MS : QUICK_MS);
+
+/**
+ * Ends an act that takes too long as `timeout`, and one whose caller went away as `cancelled`, also when the driver
+ * does not listen: what it gives later is thrown away. What it changed meanwhile stays changed.
+ */
+export const deadlineLayer =
+  (limitMsOf: (operation: string) => number = deadlineMsOf): DriveLayer =>
+  async (call, next) => {
+    const { signal } = call.context;
+    if (signal.aborted) throw cancelled(call, signal.reason);
+
+    const expiry = new AbortController();
+    const timer = setTimeout(() => expiry.abort(), limitMsOf(call.operation));
+    const either = AbortSignal.any([signal, expiry.signal]);
+    const fault = (cause: unknown): DriveError => (signal.aborted ? cancelled(call, cause) : timedOut(call, cause));
+    const ended = Promise.withResolvers<never>();
+    const end = (): void => ended.reject(fault(either.reason));
+    either.addEventListener('abort', end, { once: true });
+
+    const result = next({ ...call, context: { ...call.context, signal: either } });
+    result.then((late) => either.aborted && discard(late), ignore);
+    try {
+      return await Promise.race([result, ended.promise]);
+    } catch (error) {
+      // Whatever the driver threw because of the abort tells less than which abort it was.
+      throw either.aborted && !(error instanceof DriveError && error.category === 'timeout') ? fault(error) : error;
+    } finally {
+      // From here on only the caller's own signal counts: a download may take longer than its beginning.
+      clearTimeout(timer);
+      either.removeEventListener('abort', end);
+    }
+  };
+
+const cancelled = ({ provider, operation }: DriveCall, cause: unknown): DriveError =>
+  new DriveError('cancelled', 'The request was cancelled.', { provider, operation, cause });
+
+const timedOut = ({ provider, operation }: DriveCall, cause: unknown): DriveError =>
+  new DriveError('timeout', `The drive (${provider}) did not answer in time. Try again later.`, {
+    provider,
+    operation,
+    cause,
+  });
+
+/** A stream that nobody will read would keep its file or connection open. */
+function discard(result: unknown): void {
+  if (typeof result === 'object' && result !== null && 'destroy' in result && typeof result.destroy === 'function')
+    result.destroy();
+}
+
+/** The race has told the failure already. */
+const ignore = (): void => {};

@@ -1,0 +1,36 @@
+import { Buffer } from 'node:buffer';
+import type { z } from 'zod';
+import type { Page, PageRequest } from '../driver.ts';
+
+/** A place in a listing as an opaque string: base64url of JSON. */
+export const encodeCursor = (place: unknown): string => Buffer.from(JSON.stringify(place)).toString('base64url');
+
+/** What {@link encodeCursor} was given; null when the cursor is not of this kind of listing. */
+export function decodeCursor<Place>(cursor: string, shape: z.ZodType<Place>): Place | null {
+  try {
+    return shape.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
+  } catch {
+    return null; // Cursors come from clients: any fault in one means the same.
+  }
+}
+
+/** A page of rows that were read with a limit one above the page's, in order to see whether more follow. */
+export function pageOf<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  toItem: (row: Row) => Item,
+  placeOf: (row: Row) => unknown,
+): Page<Item> {
+  const shown = rows.slice(0, limit);
+  const itemCursors = shown.map((row) => encodeCursor(placeOf(row)));
+  return {
+    items: shown.map(toItem),
+    itemCursors,
+    nextCursor: rows.length > limit ? (itemCursors.at(-1) ?? null) : null,
+    totalCount: null,
+  };
+}
+
+/** The size of the page to read, within the drive's; null when it is not a size at all. */
+export const limitOf = (page: PageRequest, max: number): number | null =>
+  Number.isSafeInteger(page.limit) && page.limit > 0 ? Math.min(page.limit, max) : null;
