@@ -26,16 +26,21 @@ const UserSchema = defineEntity({
 export class User extends UserSchema.class {}
 UserSchema.setClass(User);
 
-/** One sign-in. Its refresh token rotates; presenting a used one again ends the session (reuse detection). */
+/**
+ * One sign-in. Its refresh token has a part that stays (the family, which names the session) and a part that rotates:
+ * the right family with another rotating part is a token that was used before, however long ago.
+ */
 const SessionSchema = defineEntity({
   name: 'Session',
   tableName: 'sessions',
   properties: {
     id: p.string().length(36).primary().onCreate(newId),
     userId: p.string().length(36).index(),
-    /** SHA-256 of the current refresh token, and of the one before it. */
-    refreshHash: p.string().length(64).unique().hidden(),
-    previousRefreshHash: p.string().length(64).nullable().index().hidden(),
+    /** SHA-256 of the part of the refresh token that stays. */
+    familyHash: p.string().length(64).unique().hidden(),
+    /** SHA-256 of the rotating part now, and of the one before it. */
+    refreshHash: p.string().length(64).hidden(),
+    previousRefreshHash: p.string().length(64).nullable().hidden(),
     rotatedAt: p.datetime(),
     remember: p.boolean(),
     userAgent: p.string().length(512).nullable(),
