@@ -39,13 +39,16 @@ DownloadTicketSchema.setClass(DownloadTicket);
 const DirectLinkSchema = defineEntity({
   name: 'DirectLink',
   tableName: 'direct_links',
+  indexes: [{ properties: ['userId', 'id'] }],
   properties: {
     id: p.string().length(36).primary().onCreate(newId),
-    userId: p.string().length(36).index(),
+    userId: p.string().length(36),
     accountId: p.string().length(36),
     ref: p.text(),
     /** argon2id of the key; null where none is asked for. */
     keyHash: p.string().length(255).nullable().hidden(),
+    /** The last day (as in `DownloadCount`) on which the link was charged to its owner; null: never used. */
+    chargedDay: p.string().length(10).nullable(),
     createdAt: p.datetime(),
     expiresAt: p.datetime().index(),
     revokedAt: p.datetime().nullable(),
