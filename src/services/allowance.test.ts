@@ -77,7 +77,7 @@ for (const database of DATABASES) {
     it('each charge tells the state after it, each number once', async () => {
       const userId = await newUser();
       const charges = await Promise.all(Array.from({ length: 10 }, () => allowances.charge(userId)));
-      const used = charges.map((charge) => charge.allowance.used).sort((left, right) => left - right);
+      const used = charges.map((charge) => charge.used).sort((left, right) => left - right);
       assert.deepEqual(used, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     });
 
@@ -103,7 +103,7 @@ for (const database of DATABASES) {
       await allowances.charge(userId);
       await assert.rejects(allowances.charge(userId), AllowanceExceededError);
       now = new Date('2026-11-20T16:00:00Z');
-      assert.equal((await allowances.charge(userId)).allowance.used, 1);
+      assert.equal((await allowances.charge(userId)).used, 1);
     });
 
     it('one user does not use up what another has', async () => {
@@ -116,15 +116,6 @@ for (const database of DATABASES) {
       const userId = await newUser(0);
       assert.equal(await chargeMany(userId, 3), 0);
       assert.deepEqual((await allowances.of(userId)).used, 0);
-    });
-
-    it('a refund gives one back, and never more than was charged', async () => {
-      const userId = await newUser(1);
-      const charge = await allowances.charge(userId);
-      await allowances.refund(charge);
-      await allowances.refund(charge);
-      assert.equal((await allowances.of(userId)).used, 0);
-      assert.equal(await chargeMany(userId, 3), 1);
     });
 
     it('a charge within a transaction that fails is not made', async () => {

@@ -27,8 +27,6 @@ const CHARGE = `
   where download_counts.used < (select coalesce(download_limit, ?) from users where id = excluded.user_id)
   returning used, (select coalesce(download_limit, ?) from users where id = download_counts.user_id) as "limit"`;
 
-const REFUND = 'update download_counts set used = used - 1 where user_id = ? and day = ? and used > 0';
-
 const USAGE = `
   select coalesce(users.download_limit, ?) as "limit", coalesce(download_counts.used, 0) as used
   from users left join download_counts on download_counts.user_id = users.id and download_counts.day = ?
@@ -49,13 +47,6 @@ export interface AllowanceOptions {
   readonly defaultLimit: number;
   /** IANA name of the zone whose midnight begins a day. */
   readonly timeZone: string;
-}
-
-/** A charge that was made, and that {@link DownloadAllowances.refund} takes back. */
-export interface Charge {
-  readonly userId: string;
-  readonly day: string;
-  readonly allowance: Allowance;
 }
 
 /** How many downloads a user has each day. A right to bytes is charged once, not each request that uses it. */
@@ -89,21 +80,16 @@ export class DownloadAllowances {
   }
 
   /**
-   * Takes one download off today's allowance; exact whatever runs beside it. On `em`, when given, as part of its
-   * transaction.
+   * Takes one download off today's allowance, and gives what is left; exact whatever runs beside it. With `em`, in the
+   * caller's transaction: what fails there is not charged.
    * @throws AllowanceExceededError when it is used up, NotFoundError when there is no such user.
    */
-  async charge(userId: string, em: EntityManager = this.#storage.fork()): Promise<Charge> {
+  async charge(userId: string, em: EntityManager = this.#storage.fork()): Promise<Allowance> {
     const day = this.today();
     const limit = this.#defaultLimit;
     const [usage] = await em.execute<Usage[]>(CHARGE, [day.name, userId, limit, limit, limit]);
     if (!usage) throw exceeded(await this.of(userId, em));
-    return { userId, day: day.name, allowance: allowanceOf(usage, day) };
-  }
-
-  /** Gives back what was charged for something that then failed. */
-  async refund(charge: Charge): Promise<void> {
-    await this.#storage.fork().execute(REFUND, [charge.userId, charge.day], 'run');
+    return allowanceOf(usage, day);
   }
 
   /**
