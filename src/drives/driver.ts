@@ -105,6 +105,11 @@ export interface UploadPlan {
   readonly hashes: Hashes;
   readonly mimeType?: string | null;
   readonly onConflict: ConflictPolicy;
+  /**
+   * The job that uploads: the same when it is tried again after a crash. A drive that can tell gives the entry that the
+   * first try made, in place of a second one.
+   */
+  readonly transferId?: string;
   /** Reads back bytes of the source, for providers that ask for proof. Absent when the source cannot be read twice. */
   readonly readSource?: (range: { readonly start: number; readonly length: number }) => Promise<Uint8Array>;
 }

@@ -104,7 +104,8 @@ export class BlobStore {
     for (const [sha256, change] of rows) {
       await em.execute(
         `update blobs set reference_count = reference_count + ?,
-           unreferenced_at = case when reference_count + ? > 0 then null else ? end where sha256 = ?`,
+           unreferenced_at = case when reference_count + ? > 0 then null else coalesce(unreferenced_at, ?) end
+         where sha256 = ?`,
         [change, change, this.#clock.now(), sha256],
         'run',
       );

@@ -13,7 +13,7 @@ import { SQLITE_MIGRATIONS } from './migrations/sqlite/index.ts';
 export type EntityManager = SqlEntityManager<AbstractSqlDriver>;
 export type Dialect = 'sqlite' | 'postgres';
 
-/** Tables that migrations make by hand (full-text search): the schema comparison leaves them alone. */
+/** Tables that migrations make by hand (full-text search): the schema comparison leaves them and their triggers alone. */
 const HAND_MADE_TABLES = [/^local_entries_fts/];
 
 export interface StorageOptions {
@@ -54,7 +54,7 @@ function commonOptions(options: StorageOptions): Options {
     entities: ENTITIES,
     namingStrategy: UnderscoreNamingStrategy,
     extensions: [Migrator],
-    schemaGenerator: { skipTables: HAND_MADE_TABLES },
+    schemaGenerator: { skipTables: HAND_MADE_TABLES, ignoreTriggers: true },
     forceUtcTimezone: true,
     ...(options.onQuery
       ? { debug: ['query'], logger: options.onQuery, colors: false }

@@ -1,5 +1,5 @@
 import { DeadlockException } from '@mikro-orm/core';
-import type { EntityManager } from '../../storage/orm.ts';
+import type { EntityManager, Storage } from '../../storage/orm.ts';
 import type { CallContext } from '../driver.ts';
 import type { EntryChanged, LocalContext } from './context.ts';
 import { notFound } from './errors.ts';
@@ -18,9 +18,6 @@ export interface ChangeNote {
 
 export type Note = (note: ChangeNote) => Promise<void>;
 
-/** Tries of a transaction that the database chose as the victim of a deadlock. */
-const DEADLOCK_TRIES = 3;
-
 /**
  * Runs one change of the drive in one transaction, which holds the drive's lock: changes of one drive come one after
  * the other, so that a folder cannot be moved into what is being moved into it, and the journal's sequence is the order
@@ -31,16 +28,27 @@ export async function change<Result>(
   call: CallContext,
   work: (em: EntityManager, note: Note) => Promise<Result>,
 ): Promise<Result> {
-  for (let attempt = 1; ; attempt += 1) {
-    call.signal.throwIfAborted();
+  call.signal.throwIfAborted();
+  const { result, events } = await transact(local.storage, async (em) => {
     const events: EntryChanged[] = [];
+    await lockDrive(em, local);
+    return { result: await work(em, (note) => write(em, local, note, events)), events };
+  });
+  for (const event of events) local.announce(event);
+  return result;
+}
+
+/** Tries of a transaction that the database chose as the victim of a deadlock. */
+const DEADLOCK_TRIES = 3;
+
+/** One transaction, tried again after a deadlock: PostgreSQL rows of shared blobs are locked in no common order. */
+export async function transact<Result>(
+  storage: Storage,
+  work: (em: EntityManager) => Promise<Result>,
+): Promise<Result> {
+  for (let attempt = 1; ; attempt += 1) {
     try {
-      const result = await local.storage.transaction(async (em) => {
-        await lockDrive(em, local);
-        return work(em, (note) => write(em, local, note, events));
-      });
-      for (const event of events) local.announce(event);
-      return result;
+      return await storage.transaction(work);
     } catch (error) {
       if (!(error instanceof DeadlockException) || attempt === DEADLOCK_TRIES) throw error;
     }

@@ -3,10 +3,15 @@ import type { Capabilities, DriveDefinition, Driver } from '../driver.ts';
 import { wrapActs } from '../operations.ts';
 import { createReading } from './bytes.ts';
 import type { LocalContext, LocalServices } from './context.ts';
+import { createCopying } from './copying.ts';
+import { createDeleting } from './deleting.ts';
 import { createEditing } from './editing.ts';
 import { classify } from './errors.ts';
+import { createFacts } from './facts.ts';
 import { createFiling } from './filing.ts';
 import { createListing, LIST_PAGE_MAX } from './listing.ts';
+import { createSearch } from './search.ts';
+import { createUploading } from './uploading.ts';
 
 const CAPABILITIES: Capabilities = {
   nameBytesMax: NAME_BYTES_MAX,
@@ -32,9 +37,14 @@ function createLocalDriver(context: LocalContext): Driver {
     capabilities: CAPABILITIES,
     rootRef: context.accountId,
     ...createListing(context),
+    ...createSearch(context),
     ...createReading(context),
     ...createEditing(context),
+    ...createCopying(context),
+    ...createDeleting(context),
     ...createFiling(context),
+    ...createUploading(context),
+    ...createFacts(context),
   };
   return wrapActs(driver, (_path, act) => async (...args) => {
     try {

@@ -6,26 +6,13 @@ import { change, type Note } from './change.ts';
 import type { LocalContext } from './context.ts';
 import { localError, notFound, PROVIDER } from './errors.ts';
 import { findSpot, insertEntry, type NewFile } from './placing.ts';
-import { type EntryRow, type Folder, liveEntry, liveFolder, query, run, withPaths } from './rows.ts';
+import { type EntryRow, liveEntries, liveEntry, liveFolder, query, run, withPaths } from './rows.ts';
 
 /** Makes files of bytes that are on this machine already. */
 export const createFiling = (local: LocalContext) =>
   ({
     adopt: (plan, file, call) => fileBytes(local, plan, file, call),
-
-    async instantUpload(plan, call) {
-      checkPlan(plan);
-      const sha256 = plan.hashes.SHA256;
-      if (sha256 === undefined || !(await holds(local, sha256, plan.sizeBytes))) return null;
-      return change(local, call, async (em, note) => {
-        // Asked again within the change: the last file with these bytes may just have gone for ever.
-        if (!(await holds(local, sha256, plan.sizeBytes, em))) return null;
-        return putFile(em, local, note, plan, {
-          sha256,
-          takeBytes: () => local.blobs.count(em, new Map([[sha256, 1]])),
-        });
-      });
-    },
+    instantUpload: (plan, call) => instantUpload(local, plan, call),
   }) satisfies Partial<Driver>;
 
 /** Makes a file of whole bytes in a spool file, which is gone from its path afterwards. */
@@ -39,12 +26,55 @@ export async function fileBytes(
   checkAgainstPlan(plan, file);
   const { SHA256: sha256, MD5: md5, SHA1: sha1, CRC32: crc32 } = file.hashes;
   const whole = { path: file.path, sizeBytes: file.sizeBytes, sha256, md5, sha1, crc32 };
-  await local.blobs.settle(whole);
-  const entry = await change(local, call, (em, note) =>
-    putFile(em, local, note, plan, { sha256, takeBytes: () => local.blobs.adopt(em, whole) }),
-  );
+  const done = await findAttempt(local, plan);
+  if (!done) await local.blobs.settle(whole);
+  const entry =
+    done ??
+    (await change(local, call, (em, note) =>
+      putFile(em, local, note, plan, { sha256, takeBytes: () => local.blobs.adopt(em, whole) }),
+    ));
   await rm(file.path, { force: true });
   return entry;
+}
+
+/** Makes a file of bytes that this account has in another; null when it has not. */
+export async function instantUpload(
+  local: LocalContext,
+  plan: UploadPlan,
+  call: CallContext,
+): Promise<DriveEntry | null> {
+  checkPlan(plan);
+  const done = await findAttempt(local, plan);
+  if (done) return done;
+  const sha256 = plan.hashes.SHA256?.toLowerCase();
+  if (sha256 === undefined || !(await holds(local, sha256, plan.sizeBytes))) return null;
+  return change(local, call, async (em, note) => {
+    // Asked again within the change: the last file with these bytes may just have gone.
+    if (!(await holds(local, sha256, plan.sizeBytes, em))) return null;
+    return putFile(em, local, note, plan, { sha256, takeBytes: () => local.blobs.count(em, new Map([[sha256, 1]])) });
+  });
+}
+
+/** Before any byte is sent: what stays when the policy is SKIP; throws when the name is taken and the policy is FAIL. */
+export async function existingSpot(
+  local: LocalContext,
+  plan: UploadPlan,
+  { signal }: CallContext,
+): Promise<DriveEntry | null> {
+  const em = local.storage.fork(signal);
+  const folder = await liveFolder(em, local, plan.parentRef);
+  const { name, onConflict } = plan;
+  if (onConflict === 'RENAME') return null;
+  const spot = await findSpot(em, { folder, name, kind: 'FILE', onConflict });
+  return 'stays' in spot ? entryOf(em, local, spot.stays.id) : null;
+}
+
+/** What an earlier try of the same transfer made; null when none did, or when it has been deleted since. */
+export async function findAttempt(local: LocalContext, { transferId }: UploadPlan): Promise<DriveEntry | null> {
+  if (transferId === undefined) return null;
+  const em = local.storage.fork();
+  const [entry] = await withPaths(em, await liveEntries(em, local.accountId, [transferId]));
+  return entry ?? null;
 }
 
 /** Refuses a plan that no file can come of. */
@@ -55,10 +85,7 @@ export function checkPlan(plan: UploadPlan): void {
 }
 
 /** Compares what the bytes are with what was promised. */
-export function checkAgainstPlan(
-  plan: UploadPlan,
-  file: { readonly sizeBytes: number; readonly hashes: Hashes },
-): void {
+function checkAgainstPlan(plan: UploadPlan, file: { readonly sizeBytes: number; readonly hashes: Hashes }): void {
   if (file.sizeBytes !== plan.sizeBytes)
     throw localError('corrupted', `${file.sizeBytes} bytes arrived where ${plan.sizeBytes} were promised.`);
   for (const [algorithm, promised] of Object.entries(plan.hashes)) {
@@ -70,7 +97,7 @@ export function checkAgainstPlan(
 
 interface Bytes {
   readonly sha256: string;
-  /** Counts the new reference, in the change. Last of all, so that nothing but the commit can fail after it. */
+  /** Counts the new reference, in the change. */
   readonly takeBytes: () => Promise<void>;
 }
 
@@ -79,37 +106,34 @@ async function putFile(
   local: LocalContext,
   note: Note,
   plan: UploadPlan,
-  bytes: Bytes,
+  { sha256, takeBytes }: Bytes,
 ): Promise<DriveEntry> {
+  const { name, onConflict, sizeBytes, mimeType = null } = plan;
   const folder = await liveFolder(em, local, plan.parentRef);
-  const spot = await findSpot(em, { folder, name: plan.name, kind: 'FILE', onConflict: plan.onConflict });
+  const spot = await findSpot(em, { folder, name, kind: 'FILE', onConflict });
   if ('stays' in spot) return entryOf(em, local, spot.stays.id);
 
-  const file = { sizeBytes: plan.sizeBytes, sha256: bytes.sha256, mimeType: plan.mimeType ?? null };
-  if ('replaced' in spot) {
-    await replaceBytes(em, local, spot.replaced, file);
-    return noted(em, local, note, 'MODIFIED', folder, spot.replaced.id, bytes);
-  }
-  const id = await insertEntry(em, local, { folderId: folder.id, name: spot.free, file });
-  return noted(em, local, note, 'CREATED', folder, id, bytes);
-}
-
-async function noted(
-  em: EntityManager,
-  local: LocalContext,
-  note: Note,
-  kind: 'CREATED' | 'MODIFIED',
-  folder: Folder,
-  id: string,
-  bytes: Bytes,
-): Promise<DriveEntry> {
-  await bytes.takeBytes();
+  await takeBytes();
+  const file = { sizeBytes, sha256, mimeType };
+  if ('replaced' in spot) await replaceBytes(em, local, spot.replaced, file);
+  const id =
+    'replaced' in spot
+      ? spot.replaced.id
+      : await insertEntry(em, local, { folderId: folder.id, name: spot.free, file, ...(await idOf(em, plan)) });
   const entry = await entryOf(em, local, id);
+  const kind = 'replaced' in spot ? 'MODIFIED' : 'CREATED';
   await note({ kind, entry: { id, kind: 'FILE' }, parentId: folder.id, path: entry.path });
   return entry;
 }
 
-/** Gives a file other bytes: it stays the same entry, with a higher revision. The new bytes' reference is counted elsewhere. */
+/** The transfer's id becomes the entry's, so that a second try finds what the first made. */
+async function idOf(em: EntityManager, { transferId }: UploadPlan): Promise<{ readonly id?: string }> {
+  if (transferId === undefined) return {};
+  const taken = await query(em, 'select id from local_entries where id = ?', [transferId]);
+  return taken.length > 0 ? {} : { id: transferId };
+}
+
+/** Gives a file other bytes, whose reference the caller counts: it stays the same entry, with a higher revision. */
 export async function replaceBytes(
   em: EntityManager,
   local: LocalContext,

@@ -223,7 +223,7 @@ export function scopeBelow(
   if (folderId === local.accountId) return { with: '', where: '', params: [] };
   return {
     with: `with recursive folders (id) as (
-       select ? union all
+       select id from local_entries where id = ? union all
        select f.id from folders join local_entries f
        on f.parent_id = folders.id and f.kind = 'FOLDER' and f.hidden_by is null)`,
     where: 'and e.parent_id in (select id from folders)',

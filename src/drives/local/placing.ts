@@ -11,6 +11,23 @@ import { type EntryRow, type Folder, findChild, query, run } from './rows.ts';
 /** Folders within folders: each look-up of a path walks them all. */
 export const FOLDER_DEPTH_MAX = 200;
 
+/** Refuses a change of an entry that somebody else has changed meanwhile. */
+export function checkRevision(entry: EntryRow, ifRevision: string | undefined): void {
+  if (ifRevision !== undefined && ifRevision !== String(entry.revision))
+    throw localError('conflict', `“${entry.name}” has changed since. Look at it again, then repeat the request.`);
+}
+
+/** Refuses to move, delete or rename the drive itself. */
+export function checkNotRoot(entry: EntryRow): void {
+  if (entry.parent_id === null) throw localError('invalid_argument', 'The root of the drive stays where it is.');
+}
+
+/** Refuses to put a folder below itself. */
+export function checkNotInside(entry: EntryRow, folder: Folder): void {
+  if (folder.lineage.includes(entry.id))
+    throw localError('invalid_argument', `The folder “${entry.name}” cannot be put into itself.`);
+}
+
 /** What a name in a folder turned out to be: free (perhaps another name), or taken by what stays or makes room. */
 export type Spot = { readonly free: string } | { readonly stays: EntryRow } | { readonly replaced: EntryRow };
 
@@ -75,13 +92,16 @@ export interface NewEntry {
   readonly name: string;
   /** Null: a folder. */
   readonly file: NewFile | null;
+  /** The id to give it; default a new one. */
+  readonly id?: string;
+  /** Default now. */
+  readonly modifiedAt?: Date;
 }
 
 /** Adds a live entry; gives its id. */
 export async function insertEntry(em: EntityManager, local: LocalContext, entry: NewEntry): Promise<string> {
-  const { folderId, name, file } = entry;
-  const id = newId();
   const now = local.clock.now();
+  const { folderId, name, file, id = newId(), modifiedAt = now } = entry;
   await run(
     em,
     `insert into local_entries (id, account_id, parent_id, kind, name, name_key, size_bytes, blob_hash, mime_type,
@@ -98,7 +118,7 @@ export async function insertEntry(em: EntityManager, local: LocalContext, entry:
       file ? (file.mimeType ?? mimeTypeOf(name)) : null,
       file ? categoryOf(name) : null,
       now,
-      now,
+      modifiedAt,
     ],
   );
   return id;

@@ -67,7 +67,7 @@ export function toEntry(row: EntryRow, path: string | null): DriveEntry {
 }
 
 /** Refs are row ids; anything else is no entry, and is not worth a query. */
-const isRef = (ref: string): boolean => /^[0-9a-f-]{36}$/.test(ref);
+export const isRef = (ref: string): boolean => /^[0-9a-f-]{36}$/.test(ref);
 
 /** The live entry of this account; `not_found` also for another account's. */
 export async function liveEntry(em: EntityManager, { accountId }: LocalContext, ref: string): Promise<EntryRow> {

@@ -27,7 +27,7 @@ const LocalEntrySchema = defineEntity({
     { name: 'local_entries_by_account', properties: ['accountId', 'id'], where: LIVE },
     { name: 'local_entries_by_category', properties: ['accountId', 'category', 'id'], where: LIVE },
     { name: 'local_entries_by_blob', properties: ['blobHash', 'accountId'] },
-    { name: 'local_entries_usage', properties: ['accountId', 'category', 'sizeBytes'] },
+    { name: 'local_entries_usage', properties: ['accountId', 'category', 'hiddenBy', 'sizeBytes'] },
     { name: 'local_entries_hidden', properties: ['hiddenBy', 'id'], where: 'hidden_by is not null' },
     { name: 'local_entries_bin', properties: ['accountId', 'trashedAt', 'id'], where: 'trashed_at is not null' },
     { name: 'local_entries_to_reap', properties: ['reapAfter'], where: 'reap_after is not null' },
@@ -92,7 +92,7 @@ const LocalChangeSchema = defineEntity({
   tableName: 'local_changes',
   indexes: [{ properties: ['accountId', 'sequence'] }],
   properties: {
-    sequence: p.bigint('number').primary().autoincrement(),
+    sequence: p.bigint('number').primary().autoincrement().ignoreSchemaChanges('type'),
     accountId: p.string().length(36),
     kind: p.string().length(16).$type<ChangeKind>(),
     entryId: p.string().length(36),

@@ -24,7 +24,7 @@ const AuditRecordSchema = defineEntity({
   name: 'AuditRecord',
   tableName: 'audit_records',
   properties: {
-    sequence: p.bigint('number').primary().autoincrement(),
+    sequence: p.bigint('number').primary().autoincrement().ignoreSchemaChanges('type'),
     at: p.datetime().index(),
     userId: p.string().length(36).nullable().index(),
     action: p.string().length(64),

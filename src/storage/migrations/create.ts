@@ -20,7 +20,7 @@ const common = {
   entities: ENTITIES,
   namingStrategy: UnderscoreNamingStrategy,
   extensions: [Migrator],
-  schemaGenerator: { skipTables: [/^local_entries_fts/] },
+  schemaGenerator: { skipTables: [/^local_entries_fts/], ignoreTriggers: true },
 };
 const scratch = `panql_migrations_${process.pid}`;
 const postgresUrl = new URL(process.env.PANQL_TEST_POSTGRES_URL ?? 'postgres://postgres@127.0.0.1:5432/postgres');

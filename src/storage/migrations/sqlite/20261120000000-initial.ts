@@ -81,7 +81,7 @@ export class Initial extends Migration {
     );
     this.addSql(`create index \`local_entries_by_blob\` on \`local_entries\` (\`blob_hash\`, \`account_id\`);`);
     this.addSql(
-      `create index \`local_entries_usage\` on \`local_entries\` (\`account_id\`, \`category\`, \`size_bytes\`);`,
+      `create index \`local_entries_usage\` on \`local_entries\` (\`account_id\`, \`category\`, \`hidden_by\`, \`size_bytes\`);`,
     );
     this.addSql(
       `create index \`local_entries_hidden\` on \`local_entries\` (\`hidden_by\`, \`id\`) where hidden_by is not null;`,

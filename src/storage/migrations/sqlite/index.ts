@@ -1,5 +1,9 @@
 import type { MigrationObject } from '@mikro-orm/core';
 import { Initial } from './20261120000000-initial.ts';
+import { Search } from './20261120000001-search.ts';
 
 /** In the order in which they run. A new migration adds one line here. */
-export const SQLITE_MIGRATIONS: MigrationObject[] = [{ name: '20261120000000-initial', class: Initial }];
+export const SQLITE_MIGRATIONS: MigrationObject[] = [
+  { name: '20261120000000-initial', class: Initial },
+  { name: '20261120000001-search', class: Search },
+];
