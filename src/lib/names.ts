@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { domainToASCII } from 'node:url';
+import { foldLookAlikes } from './look-alikes.ts';
 
 /** Longest entry name, in UTF-8 bytes: what ext4, NTFS and the cloud drives all accept. */
 export const NAME_BYTES_MAX = 255;
@@ -40,8 +41,9 @@ export function parsePath(path: string): { readonly segments: readonly string[] 
 /** What two names of one folder are compared by: the bytes stay as given, but `É` and `É`, or `A` and `a`, are one name. */
 export const entryNameKey = (name: string): string => name.normalize('NFC').toLowerCase().normalize('NFC');
 
-/** What usernames are compared by: compatibility forms and case folded, so that look-alikes cannot register twice. */
-export const usernameKey = (username: string): string => username.normalize('NFKC').toLowerCase().normalize('NFKC');
+/** What usernames are compared by: compatibility forms, case and shapes folded, so that look-alikes cannot register twice. */
+export const usernameKey = (username: string): string =>
+  foldLookAlikes(username.normalize('NFKC').toLowerCase().normalize('NFKC'));
 
 /** What mail addresses are compared by: as a username, with the domain in its ASCII form. */
 export function emailKey(email: string): string {

@@ -1,10 +1,16 @@
 import type { Storage } from '../storage/orm.ts';
+import type { Audit } from './audit.ts';
+import type { Identity } from './identity/identity.ts';
 import type { Links } from './links.ts';
+import type { Throttle } from './throttle.ts';
 
 /** The use cases, as resolvers and routes call them. Each checks the viewer's right itself. */
 export interface Services {
   readonly health: Health;
   readonly links: Links;
+  readonly identity: Identity;
+  readonly audit: Audit;
+  readonly throttle: Throttle;
 }
 
 /** Whether this process can do its work. */

@@ -32,6 +32,9 @@ export interface TestAppOptions extends AppOverrides {
   readonly dataDir?: string;
 }
 
+/** The least that argon2 takes: tests sign in often. */
+const CHEAP_COST = { memoryCost: 64, timeCost: 1, parallelism: 1 };
+
 /** The whole server on a free port of loopback and a folder of its own. */
 export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'panql-test-')));
@@ -44,7 +47,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   });
   const logLines: string[] = [];
   const log = createLog({ level: config.logLevel, stream: { write: (line) => void logLines.push(line) } });
-  const app = await createApp(config, log, options);
+  const app = await createApp(config, log, { passwordCost: CHEAP_COST, ...options });
   await new Promise<void>((resolve) => app.server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
   return {
