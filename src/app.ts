@@ -1,23 +1,27 @@
 import type { Server } from 'node:http';
+import { join } from 'node:path';
 import type { Config } from './config.ts';
+import type { DriveDefinition } from './drives/driver.ts';
+import type { EntryChanged } from './drives/local/context.ts';
+import type { DriveServices } from './drives/registry.ts';
 import type { EventBus } from './events/bus.ts';
 import { openEventBus } from './events/open.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import type { Logger } from './lib/log.ts';
-import { systemTimer } from './lib/timer.ts';
-import { createCors } from './server/cors.ts';
-import { createFactsReader } from './server/facts.ts';
-import { createGraphql, GRAPHQL_PATH, type Yoga } from './server/graphql.ts';
-import { createHttpServer, type Route } from './server/http.ts';
-import { LiveStreams } from './server/live.ts';
+import type { Yoga } from './server/graphql.ts';
 import { createMetrics } from './server/metrics.ts';
 import { createOrigin } from './server/origin.ts';
+import { createServing, type ServerTuning, type Serving } from './server/serve.ts';
+import { Accounts } from './services/accounts.ts';
 import { Audit } from './services/audit.ts';
+import { Drives } from './services/drives.ts';
+import { Entries } from './services/entries.ts';
 import { createIdentity } from './services/identity/identity.ts';
 import type { PasswordCost } from './services/identity/passwords.ts';
 import { Links } from './services/links.ts';
 import { Health, type Services } from './services/services.ts';
 import { Throttle } from './services/throttle.ts';
+import { BlobStore } from './storage/blobs.ts';
 import { openStorage, type Storage } from './storage/orm.ts';
 import { loadKeyRing } from './vault/keyring.ts';
 
@@ -25,6 +29,10 @@ import { loadKeyRing } from './vault/keyring.ts';
 export interface AppOverrides {
   readonly clock?: Clock;
   readonly onQuery?: (sql: string) => void;
+  /** Tighter limits towards clients. */
+  readonly server?: ServerTuning;
+  /** The kinds of drive, in place of the registry's. */
+  readonly drives?: readonly DriveDefinition<DriveServices>[];
   /** What a password hash costs; the real one takes most of a test's time. */
   readonly passwordCost?: PasswordCost;
 }
@@ -36,6 +44,8 @@ export interface App {
   readonly services: Services;
   readonly yoga: Yoga;
   readonly server: Server;
+  /** Takes nothing new and lets what runs end; {@link close} comes after it. */
+  readonly drain: Serving['drain'];
   /** Closes everything, in the reverse order of opening. */
   close(): Promise<void>;
 }
@@ -50,7 +60,9 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     ...(overrides.onQuery ? { onQuery: overrides.onQuery } : {}),
   });
   const events = await openEventBus({ ...config, log });
-  const links = new Links(createOrigin(config.publicUrl, config.host, () => server));
+  const origin = createOrigin(config.publicUrl, config.host, () => server);
+  const links = new Links(origin);
+  const metrics = createMetrics();
   const audit = new Audit(storage, clock);
   const throttle = new Throttle({ clock, log, redisUrl: config.redisUrl });
   const identity = await createIdentity({
@@ -64,17 +76,33 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     keys: jwtKeys,
     passwordCost: overrides.passwordCost,
   });
-  const services: Services = { health: new Health(storage), links, identity, audit, throttle };
-  const clientOf = createFactsReader({ identity, trustProxy: config.trustProxy });
-  const live = new LiveStreams({ clock, timer: systemTimer });
-  const metrics = createMetrics();
-  const { yoga } = createGraphql({ services, log, live, metrics, clientOf, ...config });
-  const route: Route = {
-    path: GRAPHQL_PATH,
-    handle: (req, response) => yoga.handle(req, response, { req, ending: new AbortController() }),
+  const blobs = new BlobStore(join(config.dataDir, 'blobs'), storage, clock);
+  const announce = (event: EntryChanged) => void events.publish('entry.changed', event);
+  const drives = new Drives({ storage, blobs, clock, announce }, {}, overrides.drives);
+  const accounts = new Accounts({ storage, drives, events, clock });
+  const entries = new Entries(accounts);
+  const services: Services = {
+    health: new Health(storage),
+    links,
+    identity,
+    audit,
+    throttle,
+    drives,
+    accounts,
+    entries,
   };
-  const cors = createCors(config.corsOrigins);
-  const server = createHttpServer({ routes: [route], cors, log, metrics });
+  const serving = createServing({
+    config,
+    services,
+    clock,
+    log,
+    metrics,
+    origin,
+    onRevoked: (listener) => void events.on('grant.revoked', listener),
+    routes: [],
+    ...overrides.server,
+  });
+  const { server, yoga } = serving;
   return {
     config,
     storage,
@@ -82,10 +110,9 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     services,
     yoga,
     server,
+    drain: (times) => serving.drain(times),
     close: async () => {
-      server.closeAllConnections();
-      server.close();
-      await yoga.dispose();
+      await serving.close();
       await identity.close();
       await events.close();
       await throttle.close();

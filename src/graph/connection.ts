@@ -1,23 +1,12 @@
 import { InvalidInputError } from '../lib/errors.ts';
+import type { ItemPage, PageQuery } from '../services/pages.ts';
 import { PAGE_DEFAULT, PAGE_MAX } from './limits.ts';
 
-/** A page as services give it: at most `limit` items, each with the cursor behind which the next page begins. */
-export interface ItemPage<Item> {
-  readonly items: readonly Item[];
-  readonly cursors: readonly string[];
-  readonly hasNextPage: boolean;
-  readonly totalCount?: number | null;
-}
+export type { ItemPage, PageQuery } from '../services/pages.ts';
 
 export interface PageArguments {
   readonly first?: number | null | undefined;
   readonly after?: string | null | undefined;
-}
-
-/** What a service is asked for. */
-export interface PageQuery {
-  readonly limit: number;
-  readonly after: string | null;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { UnauthenticatedError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Services } from '../services/services.ts';
 import type { Viewer } from '../services/viewer.ts';
@@ -16,4 +17,10 @@ export interface GraphContext {
   /** The caller's address, for throttling guesses and for the list of sessions. */
   readonly clientAddress: string;
   readonly userAgent: string | null;
+}
+
+/** Who asks, in a field that only somebody signed in can reach. */
+export function viewerOf({ viewer }: GraphContext): Viewer {
+  if (viewer === null) throw new UnauthenticatedError('Sign in first.');
+  return viewer;
 }

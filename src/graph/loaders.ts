@@ -1,10 +1,36 @@
+import DataLoader from 'dataloader';
+import { NotFoundError } from '../lib/errors.ts';
+import type { EntryKey, EntryView } from '../services/entries.ts';
 import type { Services } from '../services/services.ts';
 import type { Viewer } from '../services/viewer.ts';
+import type { Account } from '../storage/entities/account.ts';
+import { encodeEntryKey } from './ids.ts';
 
 /** Batching reads by key, one set for each operation: what was loaded in one operation is never shown in another. */
-// biome-ignore lint/suspicious/noEmptyInterface: filled by the types that need batching.
-export interface Loaders {}
+export interface Loaders {
+  /** Null: there is none, or it is not the viewer's to see. */
+  readonly account: DataLoader<string, Account | null>;
+  /** Null: there is none, or it is not the viewer's to see. Rejects when its provider fails. */
+  readonly entry: DataLoader<EntryKey, EntryView | null, string>;
+}
 
-export function createLoaders(_services: Services, _viewer: Viewer | null): Loaders {
-  return {};
+/** @param signal Ends what is still asked. */
+export function createLoaders(services: Services, viewer: Viewer | null, signal: AbortSignal): Loaders {
+  return {
+    account: new DataLoader(async (ids) => {
+      const accounts = viewer ? await services.accounts.visibleMany(viewer, ids) : new Map<string, Account>();
+      return ids.map((id) => accounts.get(id) ?? null);
+    }),
+    entry: new DataLoader<EntryKey, EntryView | null, string>(
+      async (keys) => (viewer ? services.entries.findMany(viewer, keys, { signal }) : keys.map(() => null)),
+      { cacheKeyFn: ({ accountId, ref }) => encodeEntryKey(accountId, ref) },
+    ),
+  };
+}
+
+/** What a loader gave, where there must be something. @throws NotFoundError */
+export async function found<Item>(loading: Promise<Item | null>, message: string): Promise<Item> {
+  const item = await loading;
+  if (item === null) throw new NotFoundError(message);
+  return item;
 }

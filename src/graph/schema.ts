@@ -1,6 +1,10 @@
 import { builder } from './builder.ts';
 import './scalars.ts';
+import './types/account.ts';
+import './types/entry.ts';
+import './types/file.ts';
 import './types/notice.ts';
+import './types/provider.ts';
 import './types/session.ts';
 import './types/user.ts';
 import './types/user-error.ts';

@@ -1,5 +1,8 @@
 import type { Storage } from '../storage/orm.ts';
+import type { Accounts } from './accounts.ts';
 import type { Audit } from './audit.ts';
+import type { Drives } from './drives.ts';
+import type { Entries } from './entries.ts';
 import type { Identity } from './identity/identity.ts';
 import type { Links } from './links.ts';
 import type { Throttle } from './throttle.ts';
@@ -11,6 +14,9 @@ export interface Services {
   readonly identity: Identity;
   readonly audit: Audit;
   readonly throttle: Throttle;
+  readonly drives: Drives;
+  readonly accounts: Accounts;
+  readonly entries: Entries;
 }
 
 /** Whether this process can do its work. */

@@ -1,0 +1,243 @@
+import type { EntryKind, ListOptions } from '../../drives/driver.ts';
+import { NotFoundError } from '../../lib/errors.ts';
+import type { EntryTarget, EntryView } from '../../services/entries.ts';
+import { builder } from '../builder.ts';
+import { connectionComplexity, type ItemPage, type PageArguments, pageQuery, toConnection } from '../connection.ts';
+import { type GraphContext, viewerOf } from '../context.ts';
+import { enumValues } from '../enums.ts';
+import { decodeEntryId, decodeEntryKey, decodeIdOf, encodeEntryKey } from '../ids.ts';
+import { CloudAccount } from './account.ts';
+import { AlreadyExistsErrorType } from './user-error.ts';
+
+const KINDS: Readonly<Record<EntryKind, string>> = { FILE: 'A file.', FOLDER: 'A folder.' };
+
+export const EntryKindEnum = builder.enumType('EntryKind', {
+  description: 'Whether an entry is a file or a folder.',
+  values: enumValues(KINDS),
+});
+
+export const EntryInterface = builder.interfaceRef<EntryView>('Entry').implement({
+  description: 'A file or a folder on any drive.',
+  interfaces: [builder.nodeInterfaceRef()],
+  resolveType: ({ entry }) => (entry.kind === 'FILE' ? 'File' : 'Folder'),
+  fields: (t) => ({
+    name: t.string({ description: 'Its name; empty for the root of a drive.', resolve: ({ entry }) => entry.name }),
+    path: t.string({
+      nullable: true,
+      description:
+        'Where it is: `/folder/name`, and `/` for the root. Changes by rename and move; keep the `id` instead. Null where the provider does not tell. May cost a request of its own.',
+      resolve: (view, _args, { services, signal }) => services.entries.pathOf(view, { signal }),
+    }),
+    size: t.field({
+      type: 'ByteCount',
+      nullable: true,
+      description: 'Its size in bytes; null where the provider does not tell, as for most folders.',
+      resolve: ({ entry }) => entry.sizeBytes,
+    }),
+    createdAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it came to the drive; null where the provider does not tell.',
+      resolve: ({ entry }) => entry.createdAt,
+    }),
+    modifiedAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When its content last changed; null where the provider does not tell.',
+      resolve: ({ entry }) => entry.modifiedAt,
+    }),
+    deletedAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was put into the recycle bin; null when it is not in one, or the provider does not tell.',
+      resolve: ({ entry }) => entry.deletedAt,
+    }),
+    account: t.field({
+      type: CloudAccount,
+      description: 'The account that it is in.',
+      resolve: ({ account }) => account,
+    }),
+    parent: t.field({
+      type: Folder,
+      nullable: true,
+      description: 'The folder that it is in; null at the root, or where the provider does not tell.',
+      resolve: ({ account, entry }, _args, { loaders }) =>
+        entry.parentRef === null ? null : loaders.entry.load({ accountId: account.id, ref: entry.parentRef }),
+    }),
+    revision: t.string({
+      nullable: true,
+      description: 'Changes whenever the entry does: give it as `ifRevision`. Null where the provider does not tell.',
+      resolve: ({ entry }) => entry.revision,
+    }),
+  }),
+});
+
+export const Folder = builder.objectRef<EntryView>('Folder');
+
+/** The loader of `node(id)`: an id of the other kind is none. */
+export const loadEntries = async (
+  kind: EntryKind,
+  keys: readonly string[],
+  { loaders }: GraphContext,
+): Promise<(EntryView | null)[]> => {
+  const views = await Promise.all(
+    keys.map((key) => {
+      const decoded = decodeEntryKey(key);
+      return decoded && loaders.entry.load(decoded);
+    }),
+  );
+  return views.map((view) => (view?.entry.kind === kind ? view : null));
+};
+
+/** The part of the global id behind the type's name. */
+export const entryNodeId = ({ account, entry }: EntryView): string => encodeEntryKey(account.id, entry.ref);
+
+export const EntryEdge = builder.edgeObject({
+  type: EntryInterface,
+  name: 'EntryEdge',
+  description: 'An entry and its place in the list.',
+});
+
+interface EntryConnectionShape extends ReturnType<typeof toConnection<EntryView>> {
+  /** Asks how many there are, where the page does not tell. */
+  readonly countAll?: (() => Promise<number | null>) | undefined;
+}
+
+export const EntryConnection = builder.connectionObject(
+  {
+    type: EntryInterface,
+    name: 'EntryConnection',
+    description: 'A page of entries.',
+    fields: (t) => ({
+      totalCount: t.int({
+        nullable: true,
+        description: 'How many there are on all pages; null where the provider does not tell.',
+        resolve: (connection) => {
+          const { totalCount, countAll } = connection as unknown as EntryConnectionShape;
+          return totalCount ?? countAll?.() ?? null;
+        },
+      }),
+    }),
+  },
+  EntryEdge,
+);
+
+/** A page of entries in the shape of {@link EntryConnection}. */
+export const entryConnection = (
+  page: ItemPage<EntryView>,
+  { after }: PageArguments,
+  countAll?: EntryConnectionShape['countAll'],
+): EntryConnectionShape => ({ ...toConnection(page, after ?? null), countAll });
+
+const EntrySortEnum = builder.enumType('EntrySort', {
+  description: 'What a listing is sorted by.',
+  values: enumValues({
+    NAME: 'By name, without regard to case where the drive has none.',
+    SIZE: 'By size.',
+    MODIFIED_AT: 'By the time of the last change of content.',
+  }),
+});
+
+const SortDirectionEnum = builder.enumType('SortDirection', {
+  description: 'Which end comes first.',
+  values: enumValues({ ASC: 'Smallest, oldest or A first.', DESC: 'Largest, newest or Z first.' }),
+});
+
+const EntryOrder = builder.inputType('EntryOrder', {
+  description: 'How a listing is sorted.',
+  fields: (t) => ({
+    by: t.field({ type: EntrySortEnum, required: true, description: 'What it is sorted by.' }),
+    direction: t.field({ type: SortDirectionEnum, required: true, description: 'Which end comes first.' }),
+  }),
+});
+
+builder.node(Folder, {
+  description: 'A folder on any drive.',
+  interfaces: [EntryInterface],
+  id: {
+    resolve: entryNodeId,
+    description: 'Stays the same when it is renamed or moved, where the provider has such ids.',
+  },
+  loadMany: (keys, context) => loadEntries('FOLDER', keys, context),
+  fields: (t) => ({
+    children: t.field({
+      type: EntryConnection,
+      description:
+        'What is directly in the folder. Fails as a whole when the provider fails: a part is never given as all. `UNSUPPORTED` when the drive has not the sort asked for.',
+      complexity: connectionComplexity,
+      args: {
+        first: t.arg.int({ description: 'At most this many, from 1 to 100. Default 50.' }),
+        after: t.arg.string({ description: 'A cursor of the same listing, to begin behind it.' }),
+        orderBy: t.arg({ type: EntryOrder, description: 'How to sort; left out: as the drive likes best.' }),
+        kind: t.arg({ type: EntryKindEnum, description: 'Only files or only folders; left out: both.' }),
+      },
+      resolve: async (folder, { orderBy, kind, ...page }, { services: { entries }, signal }) => {
+        const options: ListOptions = { ...(orderBy ? { orderBy } : {}), ...(kind ? { kind } : {}) };
+        const children = await entries.children(folder, options, pageQuery(page), { signal });
+        return entryConnection(children, page, () => entries.count(folder, options, { signal }));
+      },
+    }),
+  }),
+});
+
+const EntryPath = builder.inputType('EntryPath', {
+  description: 'An entry by where it is.',
+  fields: (t) => ({
+    accountId: t.id({ required: true, description: 'The account.' }),
+    path: t.string({ required: true, description: 'The path below the root of the drive, beginning with `/`.' }),
+  }),
+});
+
+export const EntryRefInput = builder.inputType('EntryRef', {
+  description: 'Names an entry: exactly one of the two.',
+  isOneOf: true,
+  fields: (t) => ({
+    id: t.id({ description: 'By its id, which finds it also after a rename or move.' }),
+    path: t.field({ type: EntryPath, description: 'By where it is.' }),
+  }),
+});
+
+type EntryRefShape = typeof EntryRefInput.$inferInput;
+
+/** What a service is asked for. `at` is where the reference stands in the arguments, as in `input.parent`. */
+export function entryTarget(ref: EntryRefShape, at: string): EntryTarget {
+  if (ref.id != null) return decodeEntryId(String(ref.id));
+  if (ref.path == null) return null;
+  const { accountId, path } = ref.path;
+  return {
+    accountId: decodeIdOf(String(accountId), 'CloudAccount') ?? '',
+    path,
+    at: [...at.split('.'), 'path', 'path'],
+  };
+}
+
+builder.queryField('entry', (t) =>
+  t.field({
+    type: EntryInterface,
+    nullable: true,
+    description: 'The file or folder that is named; null when there is none, or it is not for you to see.',
+    args: { ref: t.arg({ type: EntryRefInput, required: true, description: 'Which one.' }) },
+    resolve: (_root, { ref }, context) => findEntry(entryTarget(ref, 'ref'), context),
+  }),
+);
+
+/** The entry that is named; null when there is none, or it is not for the viewer to see. */
+export async function findEntry(target: EntryTarget, context: GraphContext): Promise<EntryView | null> {
+  if (target === null) return null;
+  if ('ref' in target) return context.loaders.entry.load(target);
+  try {
+    return await context.services.entries.resolve(viewerOf(context), target, { signal: context.signal });
+  } catch (error) {
+    if (error instanceof NotFoundError) return null;
+    throw error;
+  }
+}
+
+builder.objectField(AlreadyExistsErrorType, 'existing', (t) =>
+  t.field({
+    type: EntryInterface,
+    nullable: true,
+    description: 'What has the name; null where the name is not that of an entry, or the provider does not tell.',
+    resolve: ({ existing }, _args, { loaders }) => existing && loaders.entry.load(existing),
+  }),
+);

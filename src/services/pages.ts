@@ -1,0 +1,79 @@
+import { z } from 'zod';
+import type { Page, PageRequest } from '../drives/driver.ts';
+import { decodeCursor, encodeCursor } from '../drives/shared/paging.ts';
+import { InvalidInputError } from '../lib/errors.ts';
+
+/** A page as services give it: at most `limit` items, each with the cursor behind which the next page begins. */
+export interface ItemPage<Item> {
+  readonly items: readonly Item[];
+  readonly cursors: readonly string[];
+  readonly hasNextPage: boolean;
+  readonly totalCount?: number | null;
+}
+
+/** What a service is asked for. */
+export interface PageQuery {
+  /** From 1 on; checked by whoever takes it from a caller. */
+  readonly limit: number;
+  /** A cursor of the same listing; null: from the beginning. */
+  readonly after: string | null;
+}
+
+/**
+ * A page of a driver's listing, with a cursor behind each item also where the provider has pages only: the cursor then
+ * tells the provider's page and how many of its items stand before. Asks the driver as often as the page needs.
+ * @param pageMax The driver's largest page.
+ * @throws InvalidInputError when `after` is no cursor of a listing.
+ */
+export async function readPage<Item>(
+  list: (page: PageRequest) => Promise<Page<Item>>,
+  { limit, after }: PageQuery,
+  pageMax: number,
+): Promise<ItemPage<Item>> {
+  const items: Item[] = [];
+  const cursors: string[] = [];
+  let place = after === null ? START : placeOf(after);
+  for (;;) {
+    const size = place.skip > 0 ? place.size : Math.min(limit - items.length, pageMax);
+    const page = await list({ cursor: place.cursor, limit: size });
+    const shown = page.items.slice(place.skip, place.skip + limit - items.length);
+    for (const [index, item] of shown.entries()) {
+      items.push(item);
+      cursors.push(cursorBehind(page, { ...place, size }, place.skip + index));
+    }
+    const isCutShort = page.items.length > place.skip + shown.length;
+    if (isCutShort || page.nextCursor === null || items.length === limit) {
+      return { items, cursors, hasNextPage: isCutShort || page.nextCursor !== null, totalCount: page.totalCount };
+    }
+    place = { ...START, cursor: page.nextCursor };
+  }
+}
+
+/** A place in a driver's listing. */
+interface Place {
+  readonly cursor: string | null;
+  /** Items of the page there that stand before the place. */
+  readonly skip: number;
+  /** How long the page is, as a driver's pages may depend on it; of no meaning without `skip`. */
+  readonly size: number;
+}
+
+const START: Place = { cursor: null, skip: 0, size: 0 };
+const PLACE = z.union([
+  z.tuple([z.string()]),
+  z.tuple([z.string().nullable(), z.int().min(1), z.int().min(1).max(1000)]),
+]);
+
+function placeOf(cursor: string): Place {
+  const [at, skip = 0, size = 0] = decodeCursor(cursor, PLACE) ?? [];
+  if (at === undefined) throw InvalidInputError.at('after', 'must be a cursor that this list gave');
+  return { cursor: at, skip, size };
+}
+
+function cursorBehind<Item>(page: Page<Item>, place: Place, index: number): string {
+  const own = page.itemCursors?.[index];
+  const isLast = index === page.items.length - 1;
+  if (own !== undefined) return encodeCursor([own]);
+  if (isLast && page.nextCursor !== null) return encodeCursor([page.nextCursor]);
+  return encodeCursor([place.cursor, index + 1, place.size]);
+}
