@@ -8,9 +8,12 @@ import { type GraphQLSchema, isObjectType } from 'graphql';
 import { InvalidInputError } from '../lib/errors.ts';
 import type { ApiScope } from '../storage/entities/identity.ts';
 import type { GraphContext } from './context.ts';
-import { complexityError, unauthorizedError } from './errors.ts';
+import { unauthorizedError } from './errors.ts';
 import { decodeGlobalId, encodeGlobalId, type GlobalId } from './ids.ts';
-import { DEFAULT_LIST_MULTIPLIER, LIST_INPUT_MAX, QUERY_LIMITS } from './limits.ts';
+import { DEFAULT_LIST_MULTIPLIER, LIST_INPUT_MAX } from './limits.ts';
+
+/** Cost of the lists in a connection: the field of the connection has counted the page's size already. */
+const COUNTED_ABOVE = { field: 1, multiplier: 1 };
 
 /** Plugins, scalars and rights; no types. Every field names who may read it: the root types deny by default. */
 export const builder = new SchemaBuilder<{
@@ -40,7 +43,10 @@ export const builder = new SchemaBuilder<{
   relay: {
     clientMutationId: 'omit',
     cursorType: 'String',
-    nodesOnConnection: { description: 'The nodes alone, for a caller that needs no cursor of each.' },
+    nodesOnConnection: {
+      description: 'The nodes alone, for a caller that needs no cursor of each.',
+      complexity: COUNTED_ABOVE,
+    },
     encodeGlobalID: encodeGlobalId,
     decodeGlobalID: (id) => decodeGlobalId(id) ?? { typename: 'Unknown', id: '' },
     nodeTypeOptions: { description: 'An object with an id that stays the same and fetches it again by `node`.' },
@@ -57,6 +63,7 @@ export const builder = new SchemaBuilder<{
     nodeFieldOptions: { description: 'The item itself.', nullable: false },
     edgesFieldOptions: {
       description: 'The items with their cursors, in order.',
+      complexity: COUNTED_ABOVE,
       nullable: { list: false, items: false },
     },
     pageInfoFieldOptions: { description: 'Where this page stands in the list.' },
@@ -95,9 +102,8 @@ export const builder = new SchemaBuilder<{
     },
   },
   complexity: {
-    limit: QUERY_LIMITS,
+    disabled: true, // Reckoned here, checked by costFault before anything runs: the plugin would begin a subscription first.
     defaultListMultiplier: DEFAULT_LIST_MULTIPLIER,
-    complexityError,
   },
 });
 

@@ -1,6 +1,7 @@
 import { GraphQLError } from 'graphql';
 import {
   AllowanceExceededError,
+  type DomainError,
   findDomainError,
   InvalidInputError,
   PermissionDeniedError,
@@ -30,71 +31,128 @@ export type ErrorCode = (typeof ERROR_CODES)[number];
 
 const KNOWN_CODES: ReadonlySet<string> = new Set(ERROR_CODES);
 
+/** The server stops: the client should connect again, to whichever process answers then. */
+export class ShuttingDownError extends Error {
+  override readonly name = 'ShuttingDownError';
+
+  constructor() {
+    super('The server is restarting. Connect again.');
+  }
+}
+
+/** An error of the request itself, with the HTTP status that it gets. */
+export const requestError = (
+  message: string,
+  status: number,
+  code: ErrorCode = 'BAD_REQUEST',
+  headers: Readonly<Record<string, string>> = {},
+): GraphQLError => new GraphQLError(message, { extensions: { code, http: { status, headers } } });
+
+export const unknownOperation = (): GraphQLError =>
+  requestError('The document has no such operation: name one of its operations.', 400, 'OPERATION_RESOLUTION_FAILURE');
+
 export function unauthorizedError(_parent: unknown, context: object): Error {
   return (context as GraphContext).viewer === null
     ? new UnauthenticatedError('Sign in first: send the header `Authorization: Bearer <accessToken>`.')
     : new PermissionDeniedError('This session or API key has not the right to do that.');
 }
 
-export function complexityError(kind: string, result: object): GraphQLError {
-  const limits = Object.entries(result)
-    .map(([name, value]) => `${name} ${value}`)
-    .join(', ');
-  return new GraphQLError(
-    `The operation is too large (${kind.toLowerCase()}: ${limits}). Ask for less in one operation.`,
-    {
-      extensions: { code: 'OPERATION_TOO_COMPLEX' satisfies ErrorCode },
-    },
+export function complexityError(kind: 'Depth' | 'Breadth' | 'Complexity', found: number, most: number): GraphQLError {
+  return requestError(
+    `The operation is too large (${kind.toLowerCase()} ${found}, at most ${most}). Ask for less in one operation.`,
+    400,
+    'OPERATION_TOO_COMPLEX',
   );
 }
 
+export interface ErrorMaskOptions {
+  readonly log: Logger;
+  /** Whether messages may end in "Did you mean …?", which tells names of the schema. */
+  readonly suggestions: boolean;
+  /** Told the code of each error that goes out. */
+  readonly onError?: (code: ErrorCode) => void;
+}
+
+export type ErrorMask = (error: unknown) => GraphQLError;
+
 /** What a caller may know of a failure, for HTTP, SSE and WebSocket alike. Everything unexpected is masked and logged. */
-export function createErrorMask(log: Logger): (error: unknown) => GraphQLError {
+export function createErrorMask(options: ErrorMaskOptions): ErrorMask {
+  const told = new WeakSet<object>(); // An error passes by here more than once on some ways.
   return (error) => {
-    const wrapper = error instanceof GraphQLError ? error : null;
-    const original = wrapper?.originalError ?? (wrapper ? null : error);
-    if (wrapper && !original) {
-      const code = wrapper.extensions.code;
-      if (typeof code === 'string' && KNOWN_CODES.has(code)) return wrapper;
-      return withCode(wrapper, 'BAD_USER_INPUT');
-    }
-
-    if (original instanceof GraphQLError) {
-      return createErrorMask(log)(original);
-    }
-    if (original instanceof UnauthenticatedError) {
-      return rebuild(wrapper, original.message, { code: 'UNAUTHENTICATED', http: { status: 401 } });
-    }
-    const expected = findDomainError(original);
-    if (expected) {
-      return rebuild(wrapper, expected.message, {
-        code: expected.code,
-        retryable: expected.retryable,
-        retryAt: expected.retryAt?.toISOString() ?? null,
-        ...(expected instanceof InvalidInputError ? { issues: expected.issues } : {}),
-        ...(expected instanceof ProviderError
-          ? { provider: expected.provider, providerCode: expected.providerCode, hint: expected.hint }
-          : {}),
-        ...(expected instanceof ReauthorizationRequiredError
-          ? { accountId: encodeGlobalId('CloudAccount', expected.accountId) }
-          : {}),
-        ...(expected instanceof AllowanceExceededError ? { resetsAt: expected.allowance.resetsAt.toISOString() } : {}),
-      });
-    }
-
-    log.error({ err: original, path: wrapper?.path }, 'unexpected error in a resolver');
-    return rebuild(wrapper, 'Unexpected error. It has been logged.', { code: 'INTERNAL_SERVER_ERROR' });
+    if (error instanceof GraphQLError && told.has(error)) return error;
+    const masked = mask(error, options);
+    told.add(masked);
+    options.onError?.(masked.extensions.code as ErrorCode);
+    return masked;
   };
 }
 
-function withCode(error: GraphQLError, code: ErrorCode): GraphQLError {
-  return new GraphQLError(error.message, {
-    nodes: error.nodes ?? null,
-    source: error.source ?? null,
-    positions: error.positions ?? null,
-    path: error.path ?? null,
-    extensions: { ...error.extensions, code },
+function mask(error: unknown, options: ErrorMaskOptions): GraphQLError {
+  const wrapper = error instanceof GraphQLError ? error : null;
+  const original = innermost(wrapper?.originalError ?? (wrapper ? null : error));
+  if (wrapper && (original === null || original instanceof GraphQLError)) {
+    const told = original ?? wrapper;
+    if (!isUnfitResult(wrapper, told)) return ofDocument(wrapper, told, options);
+  }
+  if (original instanceof UnauthenticatedError) return rebuild(wrapper, original.message, { code: 'UNAUTHENTICATED' });
+  if (original instanceof ShuttingDownError) return rebuild(wrapper, original.message, { code: 'SHUTTING_DOWN' });
+
+  const expected = findDomainError(original);
+  if (expected) return rebuild(wrapper, expected.message, domainExtensions(expected));
+
+  options.log.error({ err: original, path: wrapper?.path }, 'unexpected error in a resolver');
+  return rebuild(wrapper, 'Unexpected error. It has been logged.', { code: 'INTERNAL_SERVER_ERROR' });
+}
+
+/** GraphQL wraps an error once for each list or field on its way out. */
+function innermost(error: unknown): unknown {
+  let current = error;
+  while (current instanceof GraphQLError && current.originalError) current = current.originalError;
+  return current;
+}
+
+/** Whether a resolver gave what its type cannot hold: a bug of ours, though GraphQL words it like a fault of the input. */
+const isUnfitResult = (wrapper: GraphQLError, { message, extensions }: GraphQLError): boolean =>
+  wrapper.path !== undefined &&
+  extensions.code === undefined &&
+  / cannot represent /.test(message) &&
+  !message.startsWith('Argument');
+
+/** An error that GraphQL itself found, in the request, the document or its variables: its message is for the caller. */
+function ofDocument(place: GraphQLError, error: GraphQLError, { suggestions }: ErrorMaskOptions): GraphQLError {
+  const { originalError: _parsersOwn, code, ...extensions } = error.extensions;
+  return new GraphQLError(suggestions ? error.message : error.message.replace(SUGGESTION, ''), {
+    nodes: place.nodes ?? null,
+    source: place.source ?? null,
+    positions: place.positions ?? null,
+    path: place.path ?? null,
+    extensions: { ...extensions, code: knownCode(code, extensions.http) },
   });
+}
+
+/** How graphql-js and the executor of Yoga end a message that guesses at what was meant. */
+const SUGGESTION = / ?Did you mean .*\?/s;
+
+function knownCode(code: unknown, http: unknown): ErrorCode {
+  if (typeof code === 'string' && KNOWN_CODES.has(code)) return code as ErrorCode;
+  if ((http as { status?: number } | undefined)?.status === 413) return 'TOO_LARGE'; // Yoga has a code of its own for it.
+  return code === undefined ? 'BAD_USER_INPUT' : 'BAD_REQUEST';
+}
+
+function domainExtensions(error: DomainError): Record<string, unknown> & { code: ErrorCode } {
+  return {
+    code: error.code,
+    retryable: error.retryable,
+    retryAt: error.retryAt?.toISOString() ?? null,
+    ...(error instanceof InvalidInputError ? { issues: error.issues } : {}),
+    ...(error instanceof ProviderError
+      ? { provider: error.provider, providerCode: error.providerCode, hint: error.hint }
+      : {}),
+    ...(error instanceof ReauthorizationRequiredError
+      ? { accountId: encodeGlobalId('CloudAccount', error.accountId) }
+      : {}),
+    ...(error instanceof AllowanceExceededError ? { resetsAt: error.allowance.resetsAt.toISOString() } : {}),
+  };
 }
 
 function rebuild(

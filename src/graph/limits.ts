@@ -9,13 +9,22 @@ export const DEFAULT_LIST_MULTIPLIER = 5;
 
 /**
  * Refused before anything runs. Depth and breadth count fields (an alias is a field); complexity adds up fields times the
- * page size of the connections around them. The graphiql introspection query needs depth 13 and is exempt by its own rule.
+ * page size of the connections around them. GraphiQL's introspection needs depth 13; how deep one may go is graphql-js' own rule.
  */
 export const QUERY_LIMITS = { depth: 15, breadth: 300, complexity: 20_000 } as const;
 
-/** Tokens in a document, checked while parsing: a longer one costs nothing. */
+/** Characters of a document, looked at before anything else. A long text belongs into the variables. */
+export const DOCUMENT_CHARACTERS_MAX = 100_000;
+/** Tokens in a document, checked while parsing: a longer one costs nothing. GraphiQL's introspection has about 300. */
 export const DOCUMENT_TOKENS_MAX = 4_000;
-/** Same fields under different names in one document: stops guessing passwords by alias. */
+/** Fields at the root of one operation, and aliases in one document: stops guessing passwords by alias. */
 export const ROOT_FIELDS_MAX = 20;
-/** Bytes of a request body that carries an operation; files pass by the upload routes. */
+export const ALIASES_MAX = 20;
+/** Directives at one place of a document. The standard ones make sense two at a time. */
+export const DIRECTIVES_MAX = 4;
+/** Bytes of a request body that carries an operation; large files pass by the upload routes. */
 export const BODY_BYTES_MAX = 1024 * 1024;
+/** Bytes of a small file that comes with its operation in one multipart body. */
+export const UPLOAD_FILE_BYTES_MAX = 8 * 1024 * 1024;
+/** How long an operation may run. Longer than a list mutation of 100 items on a provider that allows one a second. */
+export const OPERATION_MS_MAX = 240_000;

@@ -1,0 +1,112 @@
+/** One tab of GraphiQL: its operation, and what to send with it. */
+export interface Tab {
+  readonly query: string;
+  readonly variables?: string;
+  readonly headers: string;
+}
+
+/** The page puts the session's token in its place (page.js); a token written here by hand is sent as it is. */
+const HEADERS = JSON.stringify({ Authorization: 'Bearer <accessToken>' }, null, 2);
+
+const json = (value: object): string => JSON.stringify(value, null, 2);
+
+/** What a new user opens first. A test holds each against the schema. */
+export const DEFAULT_TABS: readonly Tab[] = [
+  {
+    query: `# Welcome to PanQL: one GraphQL API for every cloud drive.
+#
+# 1. Press the play button: it makes your user and signs you in. The first
+#    user of a server is its administrator.
+# 2. Go through the tabs from left to right.
+#
+# This page adds your session to each request. In your own app, send the
+# header \`Authorization: Bearer <accessToken>\`.
+
+mutation Register($input: RegisterInput!) {
+  register(input: $input) {
+    ... on RegisterPayload {
+      user { id username role }
+      session { accessToken accessTokenExpiresAt refreshToken }
+    }
+    ... on UserError { code message }
+  }
+}
+`,
+    variables: json({ input: { username: 'alice', password: 'correct horse battery staple' } }),
+    headers: HEADERS,
+  },
+  {
+    query: `mutation SignIn($input: LoginInput!) {
+  login(input: $input) {
+    ... on LoginPayload {
+      user { id username role }
+      session { accessToken accessTokenExpiresAt refreshToken }
+    }
+    ... on UserError { code message }
+  }
+}
+`,
+    variables: json({ input: { username: 'alice', password: 'correct horse battery staple' } }),
+    headers: HEADERS,
+  },
+  {
+    query: `# Your drives, and what lies in the root of each.
+query Files {
+  viewer {
+    displayName
+    accounts {
+      nodes {
+        id
+        label
+        provider
+        status
+        root {
+          id
+          children(first: 20) {
+            nodes { id name size modifiedAt __typename }
+            pageInfo { hasNextPage endCursor }
+          }
+        }
+      }
+    }
+  }
+}
+`,
+    headers: HEADERS,
+  },
+  {
+    query: `# Put the id of a folder (from the tab "Files") into the variables.
+# Then send the bytes to \`uploadUrl\` by any tus 1.0 client, or by curl:
+#
+#   printf 'Hello, cloud!' | curl -X PATCH --data-binary @- <uploadUrl> \\
+#     -H 'Tus-Resumable: 1.0.0' -H 'Upload-Offset: 0' \\
+#     -H 'Content-Type: application/offset+octet-stream' \\
+#     -H 'Authorization: Bearer <accessToken>'
+
+mutation Upload($input: StartUploadInput!) {
+  startUpload(input: $input) {
+    ... on StartUploadPayload {
+      transfer { id state }
+      uploadUrl
+      chunkSize
+      expiresAt
+    }
+    ... on UserError { code message }
+  }
+}
+`,
+    variables: json({ input: { parent: { id: '<id of a folder>' }, name: 'hello.txt', size: 13 } }),
+    headers: HEADERS,
+  },
+  {
+    query: `# All your transfers, live. Leave it running, then upload in another tab of the browser.
+subscription Watch {
+  transferEvents {
+    cursor
+    transfer { id name kind state phase bytesDone bytesTotal }
+  }
+}
+`,
+    headers: HEADERS,
+  },
+];
