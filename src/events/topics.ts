@@ -13,8 +13,11 @@ export interface Topics {
   };
   /** Work was queued: workers look at once instead of at their next poll. */
   'transfer.queued': { readonly transferId: string };
-  /** The owner wants a running transfer to pause or to end. */
-  'transfer.control': { readonly transferId: string; readonly action: 'pause' | 'cancel' };
+  /**
+   * Whoever is at work on the transfer must stop: its owner paused or ended it, or (release) sends on by another
+   * connection.
+   */
+  'transfer.control': { readonly transferId: string; readonly action: 'pause' | 'cancel' | 'release' };
   'account.changed': { readonly accountId: string };
   'deviceLink.changed': { readonly deviceLinkId: string };
   'offlineTask.changed': { readonly accountId: string; readonly taskId: string };

@@ -3,7 +3,7 @@ import { DirectLink, DownloadCount, DownloadTicket } from './download.ts';
 import { ApiKey, Invitation, PasswordReset, Session, User } from './identity.ts';
 import { Blob, LocalChange, LocalEntry } from './local-drive.ts';
 import { AuditRecord, IdempotencyRecord } from './operations.ts';
-import { Transfer, TransferEvent, TransferSlice } from './transfer.ts';
+import { Transfer, TransferEvent, TransferJournal, TransferSlice } from './transfer.ts';
 
 /** Every table, for the ORM and the migrations. */
 export const ENTITIES = [
@@ -19,6 +19,7 @@ export const ENTITIES = [
   Transfer,
   TransferSlice,
   TransferEvent,
+  TransferJournal,
   DownloadCount,
   DownloadTicket,
   DirectLink,

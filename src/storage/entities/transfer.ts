@@ -12,6 +12,8 @@ export type TransferRoute = (typeof TRANSFER_ROUTES)[number];
 export const CONFLICT_POLICIES = ['FAIL', 'RENAME', 'REPLACE', 'SKIP'] as const;
 export type ConflictPolicy = (typeof CONFLICT_POLICIES)[number];
 
+export type StoredHashes = Partial<Record<'MD5' | 'SHA1' | 'SHA256' | 'CRC32', string>>;
+
 /** What ended a transfer, as its row keeps it: the data of a DomainError. */
 export interface StoredFailure {
   readonly code: string;
@@ -22,13 +24,18 @@ export interface StoredFailure {
   readonly providerCode?: string | null;
   readonly hint?: string | null;
   readonly accountId?: string | null;
+  readonly existing?: { readonly accountId: string; readonly ref: string } | null;
+  readonly ability?: string | null;
 }
 
 /** Where a transfer's bytes come from. Plain JSON, so that the job outlives the process. */
 export type TransferSource =
+  /** The client sends them, to the upload URL. */
   | { readonly type: 'upload' }
+  /** They came with the request and lie in the spool. */
   | { readonly type: 'spool' }
-  | { readonly type: 'entry'; readonly accountId: string; readonly ref: string };
+  /** They were copied at the drive by somebody else; the row only tells of it. */
+  | { readonly type: 'none' };
 
 /** A durable job that moves bytes. The row is the job: claimed with a lease and a fence, resumed by whoever comes next. */
 const TransferSchema = defineEntity({
@@ -36,7 +43,7 @@ const TransferSchema = defineEntity({
   tableName: 'transfers',
   indexes: [
     { name: 'transfers_claimable', properties: ['state', 'runAfter', 'id'] },
-    { name: 'transfers_of_user', properties: ['userId', 'createdAt', 'id'] },
+    { name: 'transfers_of_user', properties: ['userId', 'id'] },
   ],
   properties: {
     id: p.string().length(36).primary().onCreate(newId),
@@ -51,9 +58,15 @@ const TransferSchema = defineEntity({
     name: p.string().length(255),
     onConflict: p.string().length(8).$type<ConflictPolicy>(),
     source: p.json().$type<TransferSource>(),
+    mimeType: p.string().length(128).nullable(),
     /** Hashes that the client promised, by algorithm, lower-case hex. */
-    expectedHashes: p.json().$type<Partial<Record<'MD5' | 'SHA1' | 'SHA256' | 'CRC32', string>>>(),
+    expectedHashes: p.json().$type<StoredHashes>(),
+    /** Hashes to compute over the bytes while they come in. */
+    hashAlgorithms: p.json().$type<(keyof StoredHashes)[]>(),
+    /** Hashes of the whole spooled file; null before all of it came, or where they must be computed from the file. */
+    spoolHashes: p.json().$type<StoredHashes>().nullable(),
     bytesTotal: p.bigint('number').nullable(),
+    /** Of the present phase. While receiving: what is on disk for good, and so the offset that the client is told. */
     bytesDone: p.bigint('number').default(0),
     /** SHA-256 of the tus upload's secret id, which is the right to send bytes to it; null where nothing is sent. */
     uploadTokenHash: p.string().length(64).nullable().unique().hidden(),
@@ -71,7 +84,7 @@ const TransferSchema = defineEntity({
     leaseUntil: p.datetime().nullable(),
     /** Grows with every claim; every write of a worker carries it, so that a worker that lost its lease cannot write. */
     fence: p.integer().default(0),
-    /** When a state that waits for somebody is given up. */
+    /** When a state that is not final is given up; of a failed transfer, until when its bytes are kept for a retry. */
     expiresAt: p.datetime().nullable().index(),
     createdAt: p.datetime(),
     startedAt: p.datetime().nullable(),
@@ -94,18 +107,50 @@ const TransferSliceSchema = defineEntity({
 export class TransferSlice extends TransferSliceSchema.class {}
 TransferSliceSchema.setClass(TransferSlice);
 
+/** What a transfer was like after one of its changes: the part of its row that changes. Dates as RFC 3339. */
+export interface TransferSnapshot {
+  readonly state: TransferState;
+  readonly phase: TransferPhase | null;
+  readonly route: TransferRoute | null;
+  readonly bytesTotal: number | null;
+  readonly bytesDone: number;
+  readonly attempts: number;
+  readonly entryRef: string | null;
+  readonly failure: StoredFailure | null;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+}
+
 /** One row for each change of a transfer that a client must not miss; progress is not kept. The cursor is the sequence. */
 const TransferEventSchema = defineEntity({
   name: 'TransferEvent',
   tableName: 'transfer_events',
-  indexes: [{ properties: ['userId', 'sequence'] }],
   properties: {
-    sequence: p.bigint('number').primary().autoincrement(),
-    userId: p.string().length(36),
-    transferId: p.string().length(36),
+    userId: p.string().length(36).primary(),
+    /** From {@link TransferJournal}: without gaps, in the order of commit. */
+    sequence: p.bigint('number').primary(),
+    transferId: p.string().length(36).index(),
     revision: p.integer(),
+    snapshot: p.json().$type<TransferSnapshot>(),
     at: p.datetime().index(),
   },
 });
 export class TransferEvent extends TransferEventSchema.class {}
 TransferEventSchema.setClass(TransferEvent);
+
+/**
+ * Counts a user's events. The update of this row holds its lock until the transaction ends, so that events become visible
+ * in the order of their numbers: with a plain sequence, PostgreSQL would show 6 before 5 and a reader would miss 5.
+ */
+const TransferJournalSchema = defineEntity({
+  name: 'TransferJournal',
+  tableName: 'transfer_journals',
+  properties: {
+    userId: p.string().length(36).primary(),
+    lastSequence: p.bigint('number'),
+    /** Events up to this one are no longer kept. */
+    sweptThrough: p.bigint('number').default(0),
+  },
+});
+export class TransferJournal extends TransferJournalSchema.class {}
+TransferJournalSchema.setClass(TransferJournal);

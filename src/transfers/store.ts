@@ -1,0 +1,329 @@
+import { type FilterQuery, LockMode, raw } from '@mikro-orm/core';
+import type { EventBus } from '../events/bus.ts';
+import type { Clock } from '../lib/clock.ts';
+import { addMs } from '../lib/clock.ts';
+import { newId } from '../lib/ids.ts';
+import { Transfer, TransferEvent, TransferSlice, type TransferState } from '../storage/entities/transfer.ts';
+import type { EntityManager, Storage } from '../storage/orm.ts';
+import { recordEvent } from './journal.ts';
+import { FINAL_STATES, STATE_DEADLINES_MS, stateAfter, statesBefore, type TransferAction } from './states.ts';
+
+/**
+ * How long a worker or a receiving connection is believed alive without a sign of it, in milliseconds. Leases compare the
+ * clocks of the processes: these should agree within a few seconds, as NTP sees to.
+ */
+export const LEASE_MS = 30_000;
+
+/** What a transfer is made with; the rest of its row begins empty. */
+export type NewTransfer = Pick<
+  Transfer,
+  'userId' | 'kind' | 'state' | 'accountId' | 'parentRef' | 'name' | 'onConflict' | 'source' | 'bytesTotal'
+> &
+  Partial<Transfer>;
+
+/** What a change may set beside the state. */
+export type TransferChanges = Partial<Omit<Transfer, 'id' | 'userId' | 'state' | 'revision' | 'fence'>>;
+
+export interface ClaimLimits {
+  readonly owner: string;
+  /** Transfers of one user that may run at once. Several processes may pass it by what they claim in the same moment. */
+  readonly runningPerUserMax: number;
+}
+
+/**
+ * The rows of transfers. Each change of state is one transaction with its event, allowed by the table of states and, where
+ * a fence is given, only to whoever claimed the row last; it is announced after the commit.
+ */
+export class TransferStore {
+  readonly #storage: Storage;
+  readonly #bus: EventBus;
+  readonly #clock: Clock;
+
+  constructor(storage: Storage, bus: EventBus, clock: Clock) {
+    this.#storage = storage;
+    this.#bus = bus;
+    this.#clock = clock;
+  }
+
+  async create(given: NewTransfer): Promise<Transfer> {
+    const now = this.#clock.now();
+    const row = { ...EMPTY_ROW, id: newId(), runAfter: now, createdAt: now, ...given };
+    const created = await this.#storage.transaction(async (em) => {
+      await em.insert(Transfer, row);
+      return this.#record(em, row.id);
+    });
+    this.#announce(created);
+    return created;
+  }
+
+  find(id: string): Promise<Transfer | null> {
+    return this.#storage.fork().findOne(Transfer, { id }, { disableIdentityMap: true });
+  }
+
+  findMany(ids: readonly string[]): Promise<Transfer[]> {
+    if (ids.length === 0) return Promise.resolve([]);
+    return this.#storage.fork().find(Transfer, { id: { $in: [...ids] } }, { disableIdentityMap: true });
+  }
+
+  /** A user's transfers that are not final, in the order in which they were made, behind `afterId`. */
+  unfinished(userId: string, afterId: string | null, limit: number): Promise<Transfer[]> {
+    return this.#storage
+      .fork()
+      .find(
+        Transfer,
+        { userId, state: { $nin: [...FINAL_STATES] }, ...(afterId === null ? {} : { id: { $gt: afterId } }) },
+        { orderBy: { id: 'asc' }, limit, disableIdentityMap: true },
+      );
+  }
+
+  findByUploadToken(uploadTokenHash: string): Promise<Transfer | null> {
+    return this.#storage.fork().findOne(Transfer, { uploadTokenHash }, { disableIdentityMap: true });
+  }
+
+  /**
+   * Does `action` if the table of states allows it and the row is as `guard` says. Gives the row afterwards; null when it
+   * was not possible, and then nothing happened. The lease ends with it: whoever held it is out.
+   */
+  async change(
+    id: string,
+    action: TransferAction,
+    changes: TransferChanges = {},
+    guard: FilterQuery<Transfer> = {},
+  ): Promise<Transfer | null> {
+    const changed = await this.#storage.transaction(async (em) => {
+      const count = await em.nativeUpdate(
+        Transfer,
+        { $and: [{ id, state: { $in: [...statesBefore(action)] } }, guard] },
+        {
+          leaseOwner: null,
+          leaseUntil: null,
+          ...changes,
+          state: stateAfter(action),
+          ...nextRevision(),
+          ...nextFence(),
+        },
+      );
+      return count === 0 ? null : this.#record(em, id);
+    });
+    if (changed) this.#announce(changed);
+    return changed;
+  }
+
+  /** Stores what is no change of state: progress, a session, a heartbeat. False when the fence is no longer the caller's. */
+  async update(id: string, state: TransferState, fence: number, changes: TransferChanges): Promise<boolean> {
+    const count = await this.#storage.fork().nativeUpdate(Transfer, { id, state, fence }, changes);
+    return count > 0;
+  }
+
+  /** The right to write to an upload's file: one connection of one process at a time. Null while another has it. */
+  async claimReceiving(id: string, owner: string): Promise<Transfer | null> {
+    const now = this.#clock.now();
+    return this.#storage.transaction(async (em) => {
+      const count = await em.nativeUpdate(
+        Transfer,
+        {
+          id,
+          state: 'WAITING',
+          $or: [{ leaseOwner: null }, { leaseOwner: owner }, { leaseUntil: { $lt: now } }],
+        },
+        { leaseOwner: owner, leaseUntil: addMs(now, LEASE_MS), ...nextFence() },
+      );
+      return count === 0 ? null : em.findOneOrFail(Transfer, { id }, { disableIdentityMap: true });
+    });
+  }
+
+  /** The next transfer that can run, now running under `owner`; null when there is none. */
+  async claim({ owner, runningPerUserMax }: ClaimLimits): Promise<Transfer | null> {
+    const now = this.#clock.now();
+    const claimed = await this.#storage.transaction(async (em) => {
+      const candidate =
+        (await nextAbandoned(em, now)) ?? (await nextQueued(em, now, await busyUsers(em, now, runningPerUserMax)));
+      if (!candidate) return null;
+      await em.nativeUpdate(
+        Transfer,
+        { id: candidate.id },
+        {
+          state: stateAfter('claim'),
+          leaseOwner: owner,
+          leaseUntil: addMs(now, LEASE_MS),
+          attempts: raw('attempts + 1'),
+          startedAt: candidate.startedAt ?? now,
+          expiresAt: addMs(now, STATE_DEADLINES_MS.RUNNING),
+          ...nextRevision(),
+          ...nextFence(),
+        },
+      );
+      return this.#record(em, candidate.id);
+    });
+    if (claimed) this.#announce(claimed);
+    return claimed;
+  }
+
+  /**
+   * Frees what a process of this name left behind when it died, without waiting for its leases to run out. Only for a
+   * database that one process uses at a time.
+   */
+  async releaseAll(): Promise<void> {
+    await this.#storage
+      .fork()
+      .nativeUpdate(
+        Transfer,
+        { leaseOwner: { $ne: null } },
+        { leaseOwner: null, leaseUntil: new Date(0), ...nextFence() },
+      );
+  }
+
+  async receipts(transferId: string): Promise<TransferSlice[]> {
+    return this.#storage
+      .fork()
+      .find(TransferSlice, { transferId }, { orderBy: { index: 'asc' }, disableIdentityMap: true });
+  }
+
+  /** Keeps the receipt of a slice, if the row is still the caller's. */
+  async saveReceipt(row: Transfer, index: number, receipt: unknown): Promise<boolean> {
+    return this.#storage.transaction(async (em) => {
+      if (!(await isOwn(em, row))) return false;
+      await em.upsert(TransferSlice, { transferId: row.id, index, receipt }, { disableIdentityMap: true });
+      return true;
+    });
+  }
+
+  /** Keeps a provider's new session, and forgets the receipts of the one before. */
+  async saveSession(row: Transfer, driverSession: unknown): Promise<boolean> {
+    return this.#storage.transaction(async (em) => {
+      if (!(await isOwn(em, row))) return false;
+      await em.nativeDelete(TransferSlice, { transferId: row.id });
+      await em.nativeUpdate(Transfer, { id: row.id }, { driverSession });
+      return true;
+    });
+  }
+
+  /** Transfers whose state has passed its deadline. */
+  expired(now: Date, limit: number): Promise<Transfer[]> {
+    return this.#due({ state: { $nin: [...FINAL_STATES] } }, now, limit);
+  }
+
+  /** Failed transfers that can no longer be retried, and whose bytes are still here. */
+  unretried(now: Date, limit: number): Promise<Transfer[]> {
+    return this.#due({ state: 'FAILED' }, now, limit);
+  }
+
+  #due(which: FilterQuery<Transfer>, now: Date, limit: number): Promise<Transfer[]> {
+    return this.#storage
+      .fork()
+      .find(
+        Transfer,
+        { $and: [which, { expiresAt: { $lte: now } }] },
+        { orderBy: { expiresAt: 'asc' }, limit, disableIdentityMap: true },
+      );
+  }
+
+  /** Forgets transfers that ended before `before`, with what belongs to them. */
+  async forgetFinished(before: Date): Promise<void> {
+    const old = await this.#storage
+      .fork()
+      .find(
+        Transfer,
+        { state: { $in: [...FINAL_STATES] }, finishedAt: { $lt: before } },
+        { fields: ['id'], limit: FORGET_BATCH, disableIdentityMap: true },
+      );
+    const ids = old.map(({ id }) => id);
+    if (ids.length === 0) return;
+    await this.#storage.transaction(async (em) => {
+      await em.nativeDelete(TransferSlice, { transferId: { $in: ids } });
+      await em.nativeDelete(TransferEvent, { transferId: { $in: ids } });
+      await em.nativeDelete(Transfer, { id: { $in: ids } });
+    });
+    if (ids.length === FORGET_BATCH) await this.forgetFinished(before);
+  }
+
+  async forgetSlices(transferId: string): Promise<void> {
+    await this.#storage.fork().nativeDelete(TransferSlice, { transferId });
+  }
+
+  async #record(em: EntityManager, id: string): Promise<Transfer> {
+    const row = await em.findOneOrFail(Transfer, { id }, { disableIdentityMap: true });
+    await recordEvent(em, row, this.#clock.now());
+    return row;
+  }
+
+  /** Not awaited: a bus whose transport is down must not hold up the work. */
+  #announce({ id, userId, revision, state }: Transfer): void {
+    void this.#bus.publish('transfer.changed', { userId, transferId: id, revision });
+    if (state === 'QUEUED') void this.#bus.publish('transfer.queued', { transferId: id });
+  }
+}
+
+/** Rows deleted in one transaction: few enough that nobody waits for it. */
+const FORGET_BATCH = 500;
+
+// Made anew for each query: a raw fragment belongs to one.
+const nextRevision = () => ({ revision: raw('revision + 1') });
+const nextFence = () => ({ fence: raw('fence + 1') });
+
+const EMPTY_ROW = {
+  phase: null,
+  route: null,
+  mimeType: null,
+  expectedHashes: {},
+  hashAlgorithms: [],
+  spoolHashes: null,
+  bytesDone: 0,
+  uploadTokenHash: null,
+  driverSession: null,
+  entryRef: null,
+  failure: null,
+  attempts: 0,
+  revision: 1,
+  leaseOwner: null,
+  leaseUntil: null,
+  fence: 0,
+  expiresAt: null,
+  startedAt: null,
+  finishedAt: null,
+};
+
+/** A running transfer whose worker died. */
+const nextAbandoned = (em: EntityManager, now: Date): Promise<Transfer | null> =>
+  em.findOne(
+    Transfer,
+    { state: 'RUNNING', leaseUntil: { $lt: now } },
+    { orderBy: { leaseUntil: 'asc' }, lockMode: LockMode.PESSIMISTIC_PARTIAL_WRITE, disableIdentityMap: true },
+  );
+
+async function nextQueued(em: EntityManager, now: Date, excludedUsers: readonly string[]): Promise<Transfer | null> {
+  const [row] = await em.find(
+    Transfer,
+    {
+      state: 'QUEUED',
+      runAfter: { $lte: now },
+      ...(excludedUsers.length > 0 ? { userId: { $nin: [...excludedUsers] } } : {}),
+    },
+    {
+      orderBy: { runAfter: 'asc', id: 'asc' },
+      limit: 1,
+      lockMode: LockMode.PESSIMISTIC_PARTIAL_WRITE,
+      disableIdentityMap: true,
+    },
+  );
+  return row ?? null;
+}
+
+/** Users who have as many transfers running as they may. */
+async function busyUsers(em: EntityManager, now: Date, max: number): Promise<string[]> {
+  const rows = await em.execute<{ user_id: string }[]>(
+    `select user_id from transfers where state = 'RUNNING' and lease_until >= ? group by user_id having count(*) >= ?`,
+    [now, max],
+  );
+  return rows.map(({ user_id }) => user_id);
+}
+
+/** Whether the caller's claim still counts; locks the row, so that it does until the transaction ends. */
+async function isOwn(em: EntityManager, { id, fence }: Transfer): Promise<boolean> {
+  const row = await em.findOne(
+    Transfer,
+    { id, fence, state: 'RUNNING' },
+    { fields: ['id'], lockMode: LockMode.PESSIMISTIC_WRITE, disableIdentityMap: true },
+  );
+  return row !== null;
+}
