@@ -1,0 +1,165 @@
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, stat, statfs, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const SUFFIX = '.part';
+/** Names are ids of rows, which are UUIDs: nothing that a client chooses becomes part of a path. */
+const TRANSFER_ID = /^[0-9a-f-]{36}$/;
+
+export interface SpooledPart {
+  readonly transferId: string;
+  readonly modifiedAt: Date;
+}
+
+/**
+ * The folder of bytes that came in and are not yet in a drive: one file for each transfer. Several processes may share it;
+ * who may write to a file is settled by the lease in the transfer's row.
+ */
+export class Spool {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async open(folder: string): Promise<Spool> {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    return new Spool(folder);
+  }
+
+  path(transferId: string): string {
+    if (!TRANSFER_ID.test(transferId)) throw new Error('not the id of a transfer');
+    return join(this.#folder, transferId + SUFFIX);
+  }
+
+  /** Length of the file in bytes; null when there is none. */
+  async size(transferId: string): Promise<number | null> {
+    try {
+      return (await stat(this.path(transferId))).size;
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Opens the file for bytes from `offset` on; what stands behind it was never acknowledged, and goes. The caller has made
+   * sure that the file is not shorter.
+   */
+  async writer(transferId: string, offset: number): Promise<SpoolWriter> {
+    const path = this.path(transferId);
+    const handle = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    try {
+      await handle.truncate(offset);
+      if (offset === 0) await this.#syncFolder();
+      return new SpoolWriter(handle, offset);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  /** Keeps bytes that are here already, as a whole file, durably. */
+  async put(transferId: string, bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
+    const writer = await this.writer(transferId, 0);
+    try {
+      for await (const chunk of bytes) await writer.write(chunk);
+      await writer.sync();
+    } finally {
+      await writer.close();
+    }
+  }
+
+  /** Throws when the file does not hold all of the range. */
+  async read(
+    transferId: string,
+    { start, length }: { readonly start: number; readonly length: number },
+  ): Promise<Buffer> {
+    const handle = await open(this.path(transferId), constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      const bytes = Buffer.allocUnsafe(length);
+      for (let done = 0; done < length; ) {
+        const { bytesRead } = await handle.read(bytes, done, length - done, start + done);
+        if (bytesRead === 0) throw new Error(`the spooled file ends ${length - done} bytes before the range does`);
+        done += bytesRead;
+      }
+      return bytes;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async remove(transferId: string): Promise<void> {
+    try {
+      await unlink(this.path(transferId));
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+
+  /** Every file of the spool. */
+  async parts(): Promise<SpooledPart[]> {
+    const parts: SpooledPart[] = [];
+    for (const name of await readdir(this.#folder)) {
+      const transferId = name.slice(0, -SUFFIX.length);
+      if (!name.endsWith(SUFFIX) || !TRANSFER_ID.test(transferId)) continue;
+      try {
+        parts.push({ transferId, modifiedAt: (await stat(join(this.#folder, name))).mtime });
+      } catch (error) {
+        if (!isMissing(error)) throw error; // It went while we looked.
+      }
+    }
+    return parts;
+  }
+
+  /** Bytes that the disk can still take. */
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#folder);
+    return bavail * bsize;
+  }
+
+  /** A new file is only durable once its folder is. Windows cannot sync a folder, and orders this itself. */
+  async #syncFolder(): Promise<void> {
+    if (process.platform === 'win32') return;
+    const handle = await open(this.#folder, constants.O_RDONLY);
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+/** Writes one file from an offset on. */
+export class SpoolWriter {
+  readonly #handle: FileHandle;
+  #offset: number;
+
+  constructor(handle: FileHandle, offset: number) {
+    this.#handle = handle;
+    this.#offset = offset;
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, this.#offset);
+      done += bytesWritten;
+      this.#offset += bytesWritten;
+    }
+  }
+
+  /** What is written survives a power cut from here on. */
+  async sync(): Promise<void> {
+    await this.#handle.datasync();
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
