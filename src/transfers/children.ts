@@ -1,0 +1,44 @@
+import type { CallContext, DriveEntry, Driver } from '../drives/driver.ts';
+import { DriveError } from '../drives/errors.ts';
+import { entryNameKey, parsePath } from '../lib/names.ts';
+
+/** The entry of that name in a folder, or null. Asks for its path where the drive can; else it looks through the folder. */
+export async function findChild(
+  driver: Driver,
+  folderRef: string,
+  name: string,
+  call: CallContext,
+): Promise<DriveEntry | null> {
+  const segments = driver.resolve ? await segmentsOf(driver, folderRef, call) : null;
+  if (!segments || !driver.resolve) return findByListing(driver, folderRef, name, call);
+  try {
+    return await driver.resolve([...segments, name], call);
+  } catch (error) {
+    if (error instanceof DriveError && error.category === 'not_found') return null;
+    throw error;
+  }
+}
+
+async function segmentsOf(driver: Driver, folderRef: string, call: CallContext): Promise<readonly string[] | null> {
+  const path = (await driver.stat(folderRef, call)).path;
+  const parsed = path === null ? null : parsePath(path);
+  return parsed && 'segments' in parsed ? parsed.segments : null;
+}
+
+async function findByListing(
+  driver: Driver,
+  folderRef: string,
+  name: string,
+  call: CallContext,
+): Promise<DriveEntry | null> {
+  const { caseSensitive, listPageMax } = driver.capabilities;
+  const isSame = caseSensitive
+    ? (entry: DriveEntry): boolean => entry.name === name
+    : (entry: DriveEntry): boolean => entryNameKey(entry.name) === entryNameKey(name);
+  for (let cursor: string | null = null; ; ) {
+    const { items, nextCursor } = await driver.list(folderRef, {}, { cursor, limit: listPageMax }, call);
+    const found = items.find(isSame);
+    if (found || nextCursor === null) return found ?? null;
+    cursor = nextCursor;
+  }
+}

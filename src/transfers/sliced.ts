@@ -1,0 +1,95 @@
+import type { CallContext, SlicedUpload, SliceReceipt, UploadPlan, UploadSession } from '../drives/driver.ts';
+import { DriveError } from '../drives/errors.ts';
+import type { TransferSlice } from '../storage/entities/transfer.ts';
+import { beginCommit, ClaimLostError, type Delivered, type Delivery, keep } from './delivery.ts';
+
+/** Slices of one transfer that are in memory at once, whatever the drive allows: memory is this × the slice × transfers. */
+const SLICES_AT_ONCE_MAX = 4;
+
+/**
+ * Sends the file in slices. The session and the receipt of every slice are stored, so that whoever goes on after a crash
+ * sends only what the drive does not have. A session that the drive no longer knows is begun anew, once.
+ */
+export async function sendSlices(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan): Promise<Delivered> {
+  const kept = delivery.row.driverSession;
+  if (kept != null) {
+    try {
+      return await goOn(delivery, upload, plan, kept as UploadSession);
+    } catch (error) {
+      if (!(error instanceof DriveError) || error.category !== 'not_found') throw error;
+    }
+  }
+  await keep(delivery, { phase: 'NEGOTIATING' });
+  const begun = await upload.begin(plan, delivery.call);
+  if ('instant' in begun) return { entry: begun.instant, route: 'INSTANT' };
+  if (!(await delivery.store.saveSession(delivery.row, begun.session))) throw new ClaimLostError();
+  return goOn(delivery, upload, plan, begun.session);
+}
+
+async function goOn(
+  delivery: Delivery,
+  upload: SlicedUpload,
+  plan: UploadPlan,
+  session: UploadSession,
+): Promise<Delivered> {
+  const { row, store, call } = delivery;
+  await keep(delivery, { phase: 'SENDING', route: 'SLICED' });
+  const receipts = new Map((await store.receipts(row.id)).map((slice) => [slice.index, receiptOf(slice)]));
+  await sendMissing(delivery, { upload, plan, session, receipts });
+
+  await beginCommit(delivery);
+  const inOrder = [...receipts.values()].toSorted((left, right) => left.index - right.index);
+  return { entry: await upload.complete(plan, session, inOrder, call), route: 'SLICED' };
+}
+
+const receiptOf = ({ receipt }: TransferSlice): SliceReceipt => receipt as SliceReceipt;
+
+interface Sending {
+  readonly upload: SlicedUpload;
+  readonly plan: UploadPlan;
+  readonly session: UploadSession;
+  /** By index; grows. */
+  readonly receipts: Map<number, SliceReceipt>;
+}
+
+/** Several slices at once, as many as the drive takes; the first failure stops the others. */
+async function sendMissing(delivery: Delivery, sending: Sending): Promise<void> {
+  const { session, receipts, upload } = sending;
+  const missing = Array.from({ length: session.sliceCount }, (_, index) => index).filter(
+    (index) => !receipts.has(index),
+  );
+  const failed = new AbortController();
+  const call = { ...delivery.call, signal: AbortSignal.any([delivery.call.signal, failed.signal]) };
+  const next = missing.values();
+  const worker = async (): Promise<void> => {
+    for (const index of next) {
+      call.signal.throwIfAborted();
+      await sendSlice(delivery, sending, index, call);
+    }
+  };
+  const workers = Array.from({ length: Math.min(upload.concurrency, SLICES_AT_ONCE_MAX) }, async () => {
+    try {
+      await worker();
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    }
+  });
+  const [failure] = (await Promise.allSettled(workers)).filter((result) => result.status === 'rejected');
+  if (failed.signal.aborted) throw failed.signal.reason;
+  if (failure) throw failure.reason;
+}
+
+async function sendSlice(
+  { row, spool, store, progress }: Delivery,
+  { upload, plan, session, receipts }: Sending,
+  index: number,
+  call: CallContext,
+): Promise<void> {
+  const start = index * session.sliceBytes;
+  const bytes = await spool.read(row.id, { start, length: Math.min(session.sliceBytes, plan.sizeBytes - start) });
+  const receipt = await upload.putSlice(plan, session, index, bytes, call);
+  if (!(await store.saveReceipt(row, index, receipt))) throw new ClaimLostError();
+  receipts.set(index, receipt);
+  progress.report('SENDING', Math.min(receipts.size * session.sliceBytes, plan.sizeBytes));
+}

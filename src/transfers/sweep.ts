@@ -1,0 +1,122 @@
+import { addMs, type Clock } from '../lib/clock.ts';
+import { CancelledError } from '../lib/errors.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Transfer } from '../storage/entities/transfer.ts';
+import { storedFailureOf } from './failures.ts';
+import { EVENTS_KEPT_MS, type Journal } from './journal.ts';
+import type { Spool } from './spool.ts';
+import { isFinal } from './states.ts';
+import type { TransferStore } from './store.ts';
+
+/** How often what has expired is looked for, in milliseconds. An expired upload is refused at once; only its bytes wait. */
+const SWEEP_INTERVAL_MS = 10 * 60_000;
+/** How old a file that no transfer needs must be, in milliseconds: its row may just be on its way. */
+const STRAY_MS = 3_600_000;
+/** How long transfers are shown after their end, in milliseconds: longer than their events are kept. */
+const FINISHED_KEPT_MS = 30 * 24 * 3_600_000;
+const BATCH = 100;
+
+export interface SweepParts {
+  readonly store: TransferStore;
+  readonly journal: Journal;
+  readonly spool: Spool;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Frees what a transfer that is given up holds: its file, and its session at the provider. */
+  readonly discard: (row: Transfer) => Promise<void>;
+}
+
+/** Ends what waited too long, and removes what nobody needs any more. */
+export class Sweeper {
+  readonly #parts: SweepParts;
+  #timer: NodeJS.Timeout | null = null;
+  #sweeping: Promise<void> | null = null;
+
+  constructor(parts: SweepParts) {
+    this.#parts = parts;
+  }
+
+  /** Sweeps now, and from time to time. */
+  start(): void {
+    this.#timer = setInterval(() => void this.sweep(), SWEEP_INTERVAL_MS).unref();
+    void this.sweep();
+  }
+
+  async close(): Promise<void> {
+    if (this.#timer) clearInterval(this.#timer);
+    await this.#sweeping;
+  }
+
+  /** One sweep; a second caller waits for the one that is under way. Never rejects: what fails is tried again next time. */
+  sweep(): Promise<void> {
+    this.#sweeping ??= this.#sweepAll().finally(() => {
+      this.#sweeping = null;
+    });
+    return this.#sweeping;
+  }
+
+  async #sweepAll(): Promise<void> {
+    const { journal, store, clock, log } = this.#parts;
+    const now = clock.now();
+    const steps = [
+      () => this.#endExpired(now),
+      () => this.#freeFailed(now),
+      () => this.#removeStrays(now),
+      () => journal.sweep(addMs(now, -EVENTS_KEPT_MS)),
+      () => store.forgetFinished(addMs(now, -FINISHED_KEPT_MS)),
+    ];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        log.error({ err: error }, 'a sweep of the transfers failed');
+      }
+    }
+  }
+
+  async #endExpired(now: Date): Promise<void> {
+    const { store, discard, log } = this.#parts;
+    for (let rows = await store.expired(now, BATCH); rows.length > 0; rows = await store.expired(now, BATCH)) {
+      for (const row of rows) {
+        const failure = new CancelledError(
+          row.phase === 'RECEIVING'
+            ? 'The upload expired before all of its bytes came. Start it again.'
+            : 'The transfer made no progress for too long, and was given up. Start it again.',
+        );
+        const changes = { phase: null, failure: storedFailureOf(failure), finishedAt: now, expiresAt: null };
+        const ended = await store.change(row.id, 'fail', changes, { expiresAt: { $lte: now } });
+        if (!ended) continue; // It went on just now.
+        await discard(row);
+        log.info({ transferId: row.id, state: row.state }, 'transfer expired');
+      }
+    }
+  }
+
+  /** The bytes of failed transfers, when nobody retried them in time. */
+  async #freeFailed(now: Date): Promise<void> {
+    const { store, discard } = this.#parts;
+    for (let rows = await store.unretried(now, BATCH); rows.length > 0; rows = await store.unretried(now, BATCH)) {
+      for (const row of rows) {
+        await store.update(row.id, 'FAILED', row.fence, { expiresAt: null });
+        await discard(row);
+      }
+    }
+  }
+
+  async #removeStrays(now: Date): Promise<void> {
+    const { spool, store, log } = this.#parts;
+    const old = (await spool.parts()).filter(({ modifiedAt }) => modifiedAt < addMs(now, -STRAY_MS));
+    for (let start = 0; start < old.length; start += BATCH) {
+      const batch = old.slice(start, start + BATCH).map(({ transferId }) => transferId);
+      const needed = new Set((await store.findMany(batch)).filter(needsBytes).map(({ id }) => id));
+      for (const transferId of batch.filter((id) => !needed.has(id))) {
+        await spool.remove(transferId);
+        log.info({ transferId }, 'a forgotten file of the spool was removed');
+      }
+    }
+  }
+}
+
+/** Whether somebody may still ask for the transfer's file. A failed one's is kept for a retry, until its deadline. */
+const needsBytes = ({ state, expiresAt }: Transfer): boolean =>
+  !isFinal(state) || (state === 'FAILED' && expiresAt !== null);
