@@ -8,17 +8,29 @@ import type { EventBus } from './events/bus.ts';
 import { openEventBus } from './events/open.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import type { Logger } from './lib/log.ts';
+import { systemTimer } from './lib/timer.ts';
+import { createContentRoute } from './server/content.ts';
+import { createDirectLinkRoute } from './server/direct-link.ts';
 import type { Yoga } from './server/graphql.ts';
 import { createMetrics } from './server/metrics.ts';
 import { createOrigin } from './server/origin.ts';
 import { createServing, type ServerTuning, type Serving } from './server/serve.ts';
 import { Accounts } from './services/accounts.ts';
+import { DownloadAllowances } from './services/allowance.ts';
 import { Audit } from './services/audit.ts';
+import { DirectLinks } from './services/direct-links.ts';
+import { Downloads } from './services/downloads.ts';
 import { Drives } from './services/drives.ts';
 import { Entries } from './services/entries.ts';
+import { Housekeeping } from './services/housekeeping.ts';
+import { Idempotency } from './services/idempotency.ts';
 import { createIdentity } from './services/identity/identity.ts';
 import type { PasswordCost } from './services/identity/passwords.ts';
+import { LinkKeys } from './services/link-keys.ts';
+import { LinkTokens } from './services/link-tokens.ts';
 import { Links } from './services/links.ts';
+import { createMailer } from './services/mail.ts';
+import { Notices } from './services/notices.ts';
 import { Health, type Services } from './services/services.ts';
 import { Throttle } from './services/throttle.ts';
 import { BlobStore } from './storage/blobs.ts';
@@ -65,6 +77,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   const metrics = createMetrics();
   const audit = new Audit(storage, clock);
   const throttle = new Throttle({ clock, log, redisUrl: config.redisUrl });
+  const mailer = createMailer({ ...config, from: config.mailFrom, clock, log });
   const identity = await createIdentity({
     ...config,
     storage,
@@ -73,14 +86,45 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     events,
     audit,
     throttle,
+    mailer,
     keys: jwtKeys,
     passwordCost: overrides.passwordCost,
   });
   const blobs = new BlobStore(join(config.dataDir, 'blobs'), storage, clock);
   const announce = (event: EntryChanged) => void events.publish('entry.changed', event);
-  const drives = new Drives({ storage, blobs, clock, announce }, {}, overrides.drives);
+  const drives = new Drives({ storage, blobs, clock, announce }, { metrics: metrics.driveCalled }, overrides.drives);
   const accounts = new Accounts({ storage, drives, events, clock });
   const entries = new Entries(accounts);
+  const idempotency = new Idempotency({ storage, clock, timer: systemTimer });
+  const allowances = new DownloadAllowances({
+    storage,
+    clock,
+    audit,
+    defaultLimit: config.downloadLimit,
+    timeZone: config.downloadLimitTimeZone,
+  });
+  const downloads = new Downloads({ storage, clock, accounts, entries, allowances });
+  const directLinks = new DirectLinks({
+    storage,
+    clock,
+    accounts,
+    entries,
+    allowances,
+    audit,
+    tokens: new LinkTokens(jwtKeys, clock),
+    keys: new LinkKeys(identity.hasher, throttle),
+  });
+  const housekeeping = new Housekeeping(
+    {
+      identity: () => identity.sweep(),
+      idempotency: () => idempotency.sweep(),
+      allowances: () => allowances.sweep(),
+      downloads: () => downloads.sweep(),
+      directLinks: () => directLinks.sweep(),
+    },
+    log,
+  );
+  housekeeping.start();
   const services: Services = {
     health: new Health(storage),
     links,
@@ -90,6 +134,11 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     drives,
     accounts,
     entries,
+    idempotency,
+    allowances,
+    downloads,
+    directLinks,
+    notices: new Notices(events, audit, clock),
   };
   const serving = createServing({
     config,
@@ -99,7 +148,10 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     metrics,
     origin,
     onRevoked: (listener) => void events.on('grant.revoked', listener),
-    routes: [],
+    routes: [
+      createContentRoute({ downloads, clock, log }),
+      createDirectLinkRoute({ links: directLinks, clock, log, trustProxy: config.trustProxy }),
+    ],
     ...overrides.server,
   });
   const { server, yoga } = serving;
@@ -113,7 +165,9 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     drain: (times) => serving.drain(times),
     close: async () => {
       await serving.close();
+      await housekeeping.close();
       await identity.close();
+      mailer.close();
       await events.close();
       await throttle.close();
       await storage.close();

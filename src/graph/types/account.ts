@@ -1,8 +1,7 @@
 import type { Ability } from '../../drives/abilities.ts';
 import type { AccountProfile, ProviderId, StorageUsage } from '../../drives/driver.ts';
 import { NotFoundError } from '../../lib/errors.ts';
-import type { Account } from '../../storage/entities/account.ts';
-import { ACCOUNT_STATUSES, type AccountStatus } from '../../storage/entities/account.ts';
+import type { Account, AccountStatus } from '../../storage/entities/account.ts';
 import { builder } from '../builder.ts';
 import { connectionComplexity, pageQuery, toConnection } from '../connection.ts';
 import { viewerOf } from '../context.ts';

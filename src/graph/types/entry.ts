@@ -1,4 +1,4 @@
-import type { EntryKind, ListOptions } from '../../drives/driver.ts';
+import type { ConflictPolicy, EntryKind, ListOptions } from '../../drives/driver.ts';
 import { NotFoundError } from '../../lib/errors.ts';
 import type { EntryTarget, EntryView } from '../../services/entries.ts';
 import { builder } from '../builder.ts';
@@ -178,6 +178,18 @@ builder.node(Folder, {
       },
     }),
   }),
+});
+
+const POLICIES: Readonly<Record<ConflictPolicy, string>> = {
+  FAIL: 'Refuse with `AlreadyExistsError`.',
+  RENAME: 'Give the new one a numbered name: `a (2).txt`.',
+  REPLACE: 'Give the file that is there the new bytes. A folder is never replaced.',
+  SKIP: 'Leave what is there, and answer with it.',
+};
+
+export const ConflictPolicyEnum = builder.enumType('ConflictPolicy', {
+  description: 'What to do when the name is taken.',
+  values: enumValues(POLICIES),
 });
 
 const EntryPath = builder.inputType('EntryPath', {
