@@ -1,5 +1,5 @@
 import DataLoader from 'dataloader';
-import { NotFoundError } from '../lib/errors.ts';
+import { type Allowance, NotFoundError } from '../lib/errors.ts';
 import type { EntryKey, EntryView } from '../services/entries.ts';
 import type { Services } from '../services/services.ts';
 import type { Viewer } from '../services/viewer.ts';
@@ -12,6 +12,8 @@ export interface Loaders {
   readonly account: DataLoader<string, Account | null>;
   /** Null: there is none, or it is not the viewer's to see. Rejects when its provider fails. */
   readonly entry: DataLoader<EntryKey, EntryView | null, string>;
+  /** Today's allowance of downloads by the user's id; null: there is no such user. */
+  readonly allowance: DataLoader<string, Allowance | null>;
 }
 
 /** @param signal Ends what is still asked. */
@@ -25,6 +27,10 @@ export function createLoaders(services: Services, viewer: Viewer | null, signal:
       async (keys) => (viewer ? services.entries.findMany(viewer, keys, { signal }) : keys.map(() => null)),
       { cacheKeyFn: ({ accountId, ref }) => encodeEntryKey(accountId, ref) },
     ),
+    allowance: new DataLoader(async (userIds) => {
+      const allowances = await services.allowances.ofMany(userIds);
+      return userIds.map((id) => allowances.get(id) ?? null);
+    }),
   };
 }
 

@@ -14,8 +14,10 @@ export const createFactsReader =
   ({ identity, trustProxy }: FactsOptions) =>
   async (request: IncomingMessage): Promise<ClientFacts> => {
     const token = bearerToken(request);
+    const viewer = token === null ? null : await identity.authenticate(token);
     return {
-      viewer: token === null ? null : await identity.authenticate(token),
+      viewer,
+      tokenRejected: token !== null && viewer === null,
       clientAddress: clientAddress(request, trustProxy),
       userAgent: request.headers['user-agent'] ?? null,
     };

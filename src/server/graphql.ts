@@ -21,6 +21,8 @@ export const GRAPHQL_PATH = '/graphql';
 /** What the transport knows of a client. */
 export interface ClientFacts {
   readonly viewer: Viewer | null;
+  /** Whether a token came that does not count. */
+  readonly tokenRejected?: boolean;
   readonly clientAddress: string;
   readonly userAgent: string | null;
 }

@@ -1,3 +1,4 @@
+import { PermissionDeniedError } from '../lib/errors.ts';
 import type { ApiScope, Role } from '../storage/entities/identity.ts';
 
 /** Who asks, and by what right. */
@@ -11,4 +12,12 @@ export interface Viewer {
   readonly scopes: ReadonlySet<ApiScope>;
   /** When the presented token ends; null: never by itself. */
   readonly expiresAt: Date | null;
+}
+
+/** Whether the viewer acts as an administrator: by role, and by a grant that covers it. */
+export const isAdmin = (viewer: Viewer): boolean => viewer.role === 'ADMIN' && viewer.scopes.has('ADMIN');
+
+/** @throws PermissionDeniedError to everybody but administrators. */
+export function requireAdmin(viewer: Viewer): void {
+  if (!isAdmin(viewer)) throw new PermissionDeniedError('Only an administrator may do that.');
 }

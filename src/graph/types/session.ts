@@ -1,7 +1,7 @@
 import { AlreadyExistsError } from '../../lib/errors.ts';
-import type { Client, SessionTokens } from '../../services/identity/sessions.ts';
+import type { SessionTokens } from '../../services/identity/sessions.ts';
 import { builder } from '../builder.ts';
-import type { GraphContext } from '../context.ts';
+import { actAs, clientOf, type GraphContext, viewerOf } from '../context.ts';
 import { UserType, type UserView } from './user.ts';
 import { COMMON_ERRORS } from './user-error.ts';
 
@@ -56,7 +56,8 @@ builder.mutationField('register', (t) =>
     errors: { types: [...COMMON_ERRORS, AlreadyExistsError] },
     description: 'Makes a user with a built-in drive, and signs in. The first user of a server is its administrator.',
     args: { input: t.arg({ type: RegisterInput, required: true, description: 'The new user.' }) },
-    resolve: (_root, { input }, context) => context.services.identity.registration.register(input, clientOf(context)),
+    resolve: async (_root, { input }, context) =>
+      signedIn(context, await context.services.identity.registration.register(input, clientOf(context))),
   }),
 );
 
@@ -85,7 +86,8 @@ builder.mutationField('login', (t) =>
     errors: { types: [...COMMON_ERRORS] },
     description: 'Signs in. An unknown user and a wrong password get the same answer; wrong guesses are limited.',
     args: { input: t.arg({ type: LoginInput, required: true, description: 'Who signs in.' }) },
-    resolve: (_root, { input }, context) => context.services.identity.signIn.login(input, clientOf(context)),
+    resolve: async (_root, { input }, context) =>
+      signedIn(context, await context.services.identity.signIn.login(input, clientOf(context))),
   }),
 );
 
@@ -120,5 +122,40 @@ builder.mutationField('refreshSession', (t) =>
   }),
 );
 
-/** Who is at the other end. */
-export const clientOf = ({ clientAddress, userAgent }: GraphContext): Client => ({ address: clientAddress, userAgent });
+const LogoutInput = builder.inputType('LogoutInput', {
+  description: 'What to end.',
+  fields: (t) => ({
+    everywhere: t.boolean({
+      description: 'All sessions of the user, not this one alone; left out: false. API keys go on.',
+    }),
+  }),
+});
+
+const LogoutPayload = builder.objectRef<{ readonly ok: boolean }>('LogoutPayload').implement({
+  description: 'The session has ended.',
+  fields: (t) => ({ ok: t.exposeBoolean('ok', { description: 'Always true.' }) }),
+});
+
+builder.mutationField('logout', (t) =>
+  t.field({
+    type: LogoutPayload,
+    skipTypeScopes: true,
+    authScopes: { session: true },
+    errors: { types: [...COMMON_ERRORS] },
+    description: 'Ends this session, or all: their tokens count no more, and their subscriptions end, at once.',
+    args: { input: t.arg({ type: LogoutInput, required: true, description: 'What to end.' }) },
+    resolve: async (_root, { input }, context) => {
+      await context.services.identity.sessions.logout(viewerOf(context), input.everywhere ?? false);
+      return { ok: true };
+    },
+  }),
+);
+
+/** The rest of the operation is answered to the one who just signed in: `login { user { accounts … } }` in one request. */
+async function signedIn<Answer extends { readonly session: SessionTokens }>(
+  context: GraphContext,
+  answer: Answer,
+): Promise<Answer> {
+  actAs(context, await context.services.identity.authenticate(answer.session.accessToken));
+  return answer;
+}

@@ -1,14 +1,19 @@
 import type { RegistrationMode } from '../../config.ts';
 import type { EventBus } from '../../events/bus.ts';
-import type { Clock } from '../../lib/clock.ts';
+import { addMs, type Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
+import { Invitation, PasswordReset, Session } from '../../storage/entities/identity.ts';
 import type { Storage } from '../../storage/orm.ts';
 import type { KeyRing } from '../../vault/keyring.ts';
 import type { Audit } from '../audit.ts';
+import type { Mailer } from '../mail.ts';
 import type { Throttle } from '../throttle.ts';
 import type { Viewer } from '../viewer.ts';
 import { AccessTokens } from './access-tokens.ts';
+import { ApiKeys } from './api-keys.ts';
 import { Grants } from './grants.ts';
+import { Invitations } from './invitations.ts';
+import { PasswordChanges } from './password-changes.ts';
 import { type PasswordCost, PasswordHasher } from './passwords.ts';
 import { Registration } from './registration.ts';
 import { Sessions } from './sessions.ts';
@@ -24,6 +29,7 @@ export interface IdentityOptions {
   readonly audit: Audit;
   readonly throttle: Throttle;
   readonly registration: RegistrationMode;
+  readonly mailer: Mailer;
   /** For tests: what a password hash costs. */
   readonly passwordCost?: PasswordCost | undefined;
 }
@@ -35,7 +41,14 @@ export interface Identity {
   readonly registration: Registration;
   readonly signIn: SignIn;
   readonly sessions: Sessions;
+  readonly passwords: PasswordChanges;
+  readonly apiKeys: ApiKeys;
+  readonly invitations: Invitations;
   readonly users: Users;
+  /** One queue for all that people choose as a secret: so much is hashed at one time, whatever it opens. */
+  readonly hasher: PasswordHasher;
+  /** Removes what ended long ago. */
+  sweep(): Promise<void>;
   /** Waits for what goes on in the background. */
   close(): Promise<void>;
 }
@@ -45,12 +58,30 @@ export async function createIdentity(options: IdentityOptions): Promise<Identity
   const hasher = await PasswordHasher.create(options.clock, options.passwordCost);
   const grants = new Grants({ ...options, accessTokens });
   const sessions = new Sessions({ ...options, accessTokens, grants });
+  const passwords = new PasswordChanges({ ...options, hasher, sessions, grants });
   return {
     authenticate: (token) => grants.authenticate(token),
     sessions,
+    hasher,
     registration: new Registration({ ...options, mode: options.registration, hasher, sessions }),
     signIn: new SignIn({ ...options, hasher, sessions }),
-    users: new Users(options),
-    close: async () => {},
+    passwords,
+    apiKeys: new ApiKeys({ ...options, grants }),
+    invitations: new Invitations(options),
+    users: new Users({ ...options, grants }),
+    sweep: () => sweep(options.storage, options.clock),
+    close: () => passwords.settled(),
   };
+}
+
+/** How long an ended session is kept: its addresses stay known that long, and an old refresh token is recognised. */
+const ENDED_KEPT_MS = 30 * 86_400_000;
+
+async function sweep(storage: Storage, clock: Clock): Promise<void> {
+  const now = clock.now();
+  const before = addMs(now, -ENDED_KEPT_MS);
+  const em = storage.fork();
+  await em.nativeDelete(Session, { $or: [{ expiresAt: { $lt: before } }, { revokedAt: { $lt: before } }] });
+  await em.nativeDelete(PasswordReset, { expiresAt: { $lt: now } });
+  await em.nativeDelete(Invitation, { expiresAt: { $lt: before } });
 }

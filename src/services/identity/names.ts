@@ -14,16 +14,16 @@ const USERNAME = /^[\p{L}\p{M}\p{N}._-]+$/u;
 const STACKED_MARKS = /\p{M}{4,}/u;
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u;
 /** Joins emoji and shapes letters of some scripts: allowed in a display name, which identifies nobody. */
-const JOINERS = /[\u200c\u200d\ufe0e\ufe0f]/gu;
+const JOINERS = /\u200c|\u200d|\ufe0e|\ufe0f/gu;
 
 /** Names far beyond every limit are cut before they are worked on: normalising a megabyte takes a while. */
 const NAME_CUT = 512;
 /** A username as it is kept: compatibility forms resolved, as `ｂｏｂ` is written `bob`. */
 export const cleanUsername = (username: string): string => username.slice(0, NAME_CUT).normalize('NFKC');
 
-/** What a person typed to say who they are, as users are found by it. */
+/** What a person typed to say who they are, as users are found by it. Nobody has a NUL, and PostgreSQL takes none. */
 export function loginKey(login: string): { readonly usernameKey: string } | { readonly emailKey: string } {
-  const typed = login.trim().slice(0, NAME_CUT);
+  const typed = login.slice(0, NAME_CUT).trim().replaceAll('\0', ' ');
   return typed.includes('@') ? { emailKey: emailKey(typed) } : { usernameKey: usernameKey(typed) };
 }
 

@@ -1,13 +1,16 @@
 import { createHmac } from 'node:crypto';
 import { LockMode } from '@mikro-orm/core';
 import { addMs, type Clock } from '../../lib/clock.ts';
-import { PermissionDeniedError } from '../../lib/errors.ts';
-import { hashToken, newToken } from '../../lib/ids.ts';
+import { NotFoundError, PermissionDeniedError } from '../../lib/errors.ts';
+import { hashToken, isRowId, newToken } from '../../lib/ids.ts';
 import { Session, User } from '../../storage/entities/identity.ts';
 import type { EntityManager, Storage } from '../../storage/orm.ts';
 import type { KeyRing } from '../../vault/keyring.ts';
 import type { Audit } from '../audit.ts';
+import type { ItemPage, PageQuery } from '../pages.ts';
+import { BY_ID, rowPage } from '../row-pages.ts';
 import { addressBlock, type Throttle } from '../throttle.ts';
+import type { Viewer } from '../viewer.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import type { Grants } from './grants.ts';
 
@@ -94,6 +97,40 @@ export class Sessions {
     }
     await throttle.refund('token.address', block);
     return outcome;
+  }
+
+  /** Ends the viewer's session, or all of the user's. API keys go on: they are revoked one by one. */
+  async logout(viewer: Viewer, everywhere: boolean): Promise<void> {
+    await this.#end(viewer, everywhere ? 'all' : [viewer.grantId], everywhere ? 'session.closeAll' : 'session.close');
+  }
+
+  /** Ends one session of the viewer. @throws NotFoundError */
+  async revoke(viewer: Viewer, id: string): Promise<void> {
+    const ended = isRowId(id) ? await this.#end(viewer, [id], 'session.revoke') : [];
+    if (ended.length === 0) throw new NotFoundError('There is no such session, or it has ended.');
+  }
+
+  /** The viewer's sessions that go on, newest first. */
+  page(viewer: Viewer, query: PageQuery): Promise<ItemPage<Session>> {
+    const { storage, clock } = this.#options;
+    const live = { userId: viewer.userId, revokedAt: null, expiresAt: { $gt: clock.now() } };
+    return rowPage(query, BY_ID, (behind, limit) =>
+      storage
+        .fork()
+        .find(Session, { ...live, ...(behind ? { id: { $lt: behind } } : {}) }, { orderBy: { id: 'desc' }, limit }),
+    );
+  }
+
+  async #end(viewer: Viewer, which: string[] | 'all', action: string): Promise<readonly string[]> {
+    const { storage, grants, audit } = this.#options;
+    const { userId } = viewer;
+    const ended = await storage.transaction(async (em) => {
+      const ended = await grants.end(em, userId, { sessions: which, apiKeys: [] });
+      if (ended.length > 0) await audit.record({ userId, action, detail: { sessionIds: ended } }, em);
+      return ended;
+    });
+    await grants.announceEnd(userId, ended);
+    return ended;
   }
 
   async #exchange(
