@@ -1,8 +1,4 @@
-/** A part of a file: both ends included, in bytes from 0. */
-export interface ByteSpan {
-  readonly start: number;
-  readonly end: number;
-}
+import type { ByteSpan } from '../services/download.ts';
 
 /** What a Range header asks of a file: all of it, one part, or one that it does not have (416). */
 export type RangeRequest =

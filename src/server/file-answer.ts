@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import { create as contentDisposition } from 'content-disposition';
-import type { Download } from '../services/download.ts';
-import { type ByteSpan, parseRange, type RangeRequest } from './byte-range.ts';
+import type { ByteSpan, Download } from '../services/download.ts';
+import { parseRange, type RangeRequest } from './byte-range.ts';
 import { evaluatePreconditions, rangeApplies, type Validators } from './preconditions.ts';
 
 /** The head of an answer, and which bytes follow it. */

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import type { Download } from '../services/download.ts';
-import { sendFile } from './send-file.ts';
+import { goneSignal, sendFile } from './send-file.ts';
 
 const BYTES = Buffer.from(Array.from({ length: 1000 }, (_, index) => index % 251));
 const MODIFIED_AT = new Date('2026-11-20T08:30:00.500Z');
@@ -36,7 +36,7 @@ describe('sending a file', () => {
   before(async () => {
     server = createServer((request, response) => {
       const { resolve } = outcome;
-      sendFile(request, response, file).then(
+      sendFile(request, response, file, goneSignal(response)).then(
         () => resolve(null),
         (error) => {
           if (!response.headersSent) response.writeHead(500).end();

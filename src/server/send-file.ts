@@ -8,20 +8,24 @@ import { answerFile } from './file-answer.ts';
 const STALLED_MS = 10 * 60_000;
 
 /**
- * Answers GET or HEAD with a file, or with the part of it that is asked for.
+ * Answers with a file, or with the part of it that is asked for; `gone` is {@link goneSignal} of the response.
  *
  * Resolves when the answer is complete or the client has gone, which also ends the reading. When bytes fail or fall short,
  * the connection is cut without the end of the answer, so that no client takes a part for the whole, and it rejects. It
  * also rejects when the file cannot be opened: then nothing was sent yet (`response.headersSent`).
  */
-export async function sendFile(request: IncomingMessage, response: ServerResponse, file: Download): Promise<void> {
+export async function sendFile(
+  request: IncomingMessage,
+  response: ServerResponse,
+  file: Download,
+  gone: AbortSignal,
+): Promise<void> {
   const { status, headers, body } = answerFile(request.method, request.headers, file);
   if (!body) {
     response.writeHead(status, headers).end();
     return;
   }
 
-  const gone = goneSignal(response);
   const bytes = await file.read(body.span, gone);
   if (gone.aborted) {
     bytes.destroy();
@@ -33,7 +37,7 @@ export async function sendFile(request: IncomingMessage, response: ServerRespons
 }
 
 /** Aborts when the client goes before the answer is complete. */
-function goneSignal(response: ServerResponse): AbortSignal {
+export function goneSignal(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
   const leave = (): void => {
     if (!response.writableFinished) controller.abort();

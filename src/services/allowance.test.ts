@@ -5,6 +5,7 @@ import { AllowanceExceededError, InvalidInputError, NotFoundError, PermissionDen
 import { newId } from '../lib/ids.ts';
 import { User } from '../storage/entities/identity.ts';
 import { DownloadAllowances } from './allowance.ts';
+import { Audit } from './audit.ts';
 import type { Viewer } from './viewer.ts';
 
 const ADMIN: Viewer = {
@@ -24,9 +25,11 @@ for (const database of DATABASES) {
 
     before(async () => {
       opened = await database.open();
+      const clock = { now: () => now };
       allowances = new DownloadAllowances({
         storage: opened.storage,
-        clock: { now: () => now },
+        clock,
+        audit: new Audit(opened.storage, clock),
         defaultLimit: 10,
         timeZone: 'Asia/Shanghai',
       });
@@ -147,6 +150,8 @@ for (const database of DATABASES) {
     it('nobody else sets a limit, and a limit that makes no sense is refused', async () => {
       const userId = await newUser();
       await assert.rejects(allowances.setLimit({ ...ADMIN, role: 'USER' }, userId, 99), PermissionDeniedError);
+      const key: Viewer = { ...ADMIN, grant: 'apiKey', scopes: new Set(['READ', 'WRITE']) };
+      await assert.rejects(allowances.setLimit(key, userId, 99), PermissionDeniedError);
       for (const limit of [-1, 1.5, 2_147_483_648, Number.NaN]) {
         await assert.rejects(allowances.setLimit(ADMIN, userId, limit), InvalidInputError);
       }
@@ -156,7 +161,7 @@ for (const database of DATABASES) {
     it('an unknown user has no allowance', async () => {
       await assert.rejects(allowances.of(newId()), NotFoundError);
       await assert.rejects(allowances.charge(newId()), NotFoundError);
-      await assert.rejects(allowances.setLimit(ADMIN, newId(), 3), NotFoundError);
+      for (const id of [newId(), '', 'a\0b']) await assert.rejects(allowances.setLimit(ADMIN, id, 3), NotFoundError);
     });
 
     it('the sweep removes counts of days long past, and no others', async () => {

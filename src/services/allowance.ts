@@ -1,14 +1,10 @@
 import type { Clock } from '../lib/clock.ts';
-import {
-  type Allowance,
-  AllowanceExceededError,
-  InvalidInputError,
-  NotFoundError,
-  PermissionDeniedError,
-} from '../lib/errors.ts';
+import { type Allowance, AllowanceExceededError, InvalidInputError, NotFoundError } from '../lib/errors.ts';
+import { isRowId } from '../lib/ids.ts';
 import { createLocalDays, type LocalDay } from '../lib/local-day.ts';
 import type { EntityManager, Storage } from '../storage/orm.ts';
-import type { Viewer } from './viewer.ts';
+import type { Audit } from './audit.ts';
+import { requireAdmin, type Viewer } from './viewer.ts';
 
 /** Largest limit that can be set: as good as none. */
 export const DOWNLOAD_LIMIT_MAX = 2_147_483_647;
@@ -27,14 +23,14 @@ const CHARGE = `
   where download_counts.used < (select coalesce(download_limit, ?) from users where id = excluded.user_id)
   returning used, (select coalesce(download_limit, ?) from users where id = download_counts.user_id) as "limit"`;
 
-const USAGE = `
-  select coalesce(users.download_limit, ?) as "limit", coalesce(download_counts.used, 0) as used
+const USAGES = `
+  select users.id, coalesce(users.download_limit, ?) as "limit", coalesce(download_counts.used, 0) as used
   from users left join download_counts on download_counts.user_id = users.id and download_counts.day = ?
-  where users.id = ?`;
+  where users.id in (?)`;
 
 const SET_LIMIT = 'update users set download_limit = ? where id = ? returning id';
 
-/** Rows of several statements, as both databases give them. */
+/** A row of either statement. */
 interface Usage {
   readonly limit: number;
   readonly used: number;
@@ -43,6 +39,7 @@ interface Usage {
 export interface AllowanceOptions {
   readonly storage: Storage;
   readonly clock: Clock;
+  readonly audit: Audit;
   /** Downloads per user and day where the user has no limit of their own; 0: none at all. */
   readonly defaultLimit: number;
   /** IANA name of the zone whose midnight begins a day. */
@@ -53,12 +50,14 @@ export interface AllowanceOptions {
 export class DownloadAllowances {
   readonly #storage: Storage;
   readonly #clock: Clock;
+  readonly #audit: Audit;
   readonly #defaultLimit: number;
   readonly #dayAt: (at: Date) => LocalDay;
 
   constructor(options: AllowanceOptions) {
     this.#storage = options.storage;
     this.#clock = options.clock;
+    this.#audit = options.audit;
     this.#defaultLimit = options.defaultLimit;
     this.#dayAt = createLocalDays(options.timeZone);
   }
@@ -70,13 +69,23 @@ export class DownloadAllowances {
 
   /** @throws NotFoundError when there is no such user. */
   async of(userId: string, em: EntityManager = this.#storage.fork()): Promise<Allowance> {
+    const allowance = (await this.ofMany([userId], em)).get(userId);
+    if (!allowance) throw noSuchUser();
+    return allowance;
+  }
+
+  /** Today's allowances of these users, by their ids; in one statement. */
+  async ofMany(
+    userIds: readonly string[],
+    em: EntityManager = this.#storage.fork(),
+  ): Promise<ReadonlyMap<string, Allowance>> {
     const day = this.today();
-    const [usage] = await em.execute<Usage[]>(USAGE, [this.#defaultLimit, day.name, userId], {
-      method: 'all',
-      connectionType: 'read',
-    });
-    if (!usage) throw new NotFoundError('There is no such user.');
-    return allowanceOf(usage, day);
+    const usages = await em.execute<(Usage & { readonly id: string })[]>(
+      USAGES,
+      [this.#defaultLimit, day.name, [...userIds]],
+      { method: 'all', connectionType: 'read' },
+    );
+    return new Map(usages.map((usage) => [usage.id, allowanceOf(usage, day)]));
   }
 
   /**
@@ -97,13 +106,16 @@ export class DownloadAllowances {
    * @throws PermissionDeniedError unless an administrator asks; InvalidInputError; NotFoundError.
    */
   async setLimit(viewer: Viewer, userId: string, limit: number | null): Promise<Allowance> {
-    if (viewer.role !== 'ADMIN') throw new PermissionDeniedError('Only an administrator sets allowances.');
+    requireAdmin(viewer);
     if (limit !== null && !(Number.isInteger(limit) && limit >= 0 && limit <= DOWNLOAD_LIMIT_MAX)) {
       throw InvalidInputError.at('input.limit', `must be from 0 to ${DOWNLOAD_LIMIT_MAX}, or null`);
     }
+    if (!isRowId(userId)) throw noSuchUser();
     return this.#storage.transaction(async (em) => {
       const changed = await em.execute(SET_LIMIT, [limit, userId]);
-      if (changed.length === 0) throw new NotFoundError('There is no such user.');
+      if (changed.length === 0) throw noSuchUser();
+      const detail = { of: userId, limit };
+      await this.#audit.record({ userId: viewer.userId, action: 'downloadAllowance.set', detail }, em);
       return this.of(userId, em);
     });
   }
@@ -121,6 +133,8 @@ const allowanceOf = ({ limit, used }: Usage, day: LocalDay): Allowance => ({
   remaining: Math.max(0, limit - used),
   resetsAt: day.endsAt,
 });
+
+const noSuchUser = (): NotFoundError => new NotFoundError('There is no such user.');
 
 const exceeded = (allowance: Allowance): AllowanceExceededError =>
   new AllowanceExceededError(

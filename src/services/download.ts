@@ -1,4 +1,14 @@
 import type { Readable } from 'node:stream';
+import type { DriveEntry } from '../drives/driver.ts';
+import { NotFoundError } from '../lib/errors.ts';
+import { hashToken } from '../lib/ids.ts';
+import type { Accounts, OpenAccount } from './accounts.ts';
+
+/** A part of a file: both ends included, in bytes from 0. */
+export interface ByteSpan {
+  readonly start: number;
+  readonly end: number;
+}
 
 /** A file that somebody has the right to download, as it is now. */
 export interface Download {
@@ -11,6 +21,46 @@ export interface Download {
   readonly modifiedAt: Date | null;
   /** To be saved rather than shown. */
   readonly attachment: boolean;
-  /** The bytes of the span, both ends included; null: all. The signal ends the stream. */
-  read(span: { readonly start: number; readonly end: number } | null, signal: AbortSignal): Promise<Readable>;
+  /** The bytes of the span; null: all. The signal ends the stream. */
+  read(span: ByteSpan | null, signal: AbortSignal): Promise<Readable>;
+}
+
+/** What a ticket or a link is bound to: the file's id on its drive, not its path. */
+export interface FileBinding {
+  /** By whose right. */
+  readonly userId: string;
+  readonly accountId: string;
+  readonly ref: string;
+}
+
+/**
+ * The file of a ticket or link, if its user may still see it.
+ * @throws NotFoundError when the file is deleted or not the user's to see any more; also what the drive throws.
+ */
+export async function openFile(
+  accounts: Accounts,
+  { userId, accountId, ref }: FileBinding,
+  signal: AbortSignal,
+): Promise<OpenAccount & { readonly entry: DriveEntry }> {
+  const { account } = await accounts.openForUser(userId, accountId);
+  const opened = accounts.openVisible(account);
+  const entry = await opened.driver.stat(ref, { signal });
+  if (entry.kind !== 'FILE') throw new NotFoundError('There is no such file. It may have been deleted.');
+  return { ...opened, entry };
+}
+
+export const downloadOf = ({ driver, entry }: Awaited<ReturnType<typeof openFile>>, attachment: boolean): Download => ({
+  name: entry.name,
+  sizeBytes: entry.sizeBytes,
+  mimeType: entry.mimeType,
+  version: versionOf(entry),
+  modifiedAt: entry.modifiedAt,
+  attachment,
+  read: (span, signal) => driver.read(entry.ref, span, { signal }),
+});
+
+/** By the content where it is known, so that a renamed or moved file is resumed. */
+function versionOf({ ref, hashes, revision }: DriveEntry): string | null {
+  if (hashes.SHA256 !== undefined) return hashes.SHA256;
+  return revision === null ? null : hashToken(`${ref} ${revision}`);
 }
