@@ -120,23 +120,34 @@ const isUnfitResult = (wrapper: GraphQLError, { message, extensions }: GraphQLEr
 
 /** An error that GraphQL itself found, in the request, the document or its variables: its message is for the caller. */
 function ofDocument(place: GraphQLError, error: GraphQLError, { suggestions }: ErrorMaskOptions): GraphQLError {
-  const { originalError: _parsersOwn, code, ...extensions } = error.extensions;
+  const { originalError: _parsersOwn, code: told, http, ...extensions } = error.extensions;
+  const code = knownCode(told, http as HttpHint | undefined);
   return new GraphQLError(suggestions ? error.message : error.message.replace(SUGGESTION, ''), {
     nodes: place.nodes ?? null,
     source: place.source ?? null,
     positions: place.positions ?? null,
     path: place.path ?? null,
-    extensions: { ...extensions, code: knownCode(code, extensions.http) },
+    extensions: { ...extensions, code, ...(http ? { http: httpHint(code, http as HttpHint) } : {}) },
   });
 }
+
+/** What an error asks of the HTTP answer: its status, or (spec) the one that GraphQL over HTTP gives for what is accepted. */
+interface HttpHint {
+  readonly status?: number;
+  readonly spec?: boolean;
+}
+
+/** A request that is none has the same status whatever it accepts. */
+const httpHint = (code: ErrorCode, http: HttpHint): HttpHint =>
+  code === 'BAD_REQUEST' ? { ...http, spec: false } : http;
 
 /** How graphql-js and the executor of Yoga end a message that guesses at what was meant. */
 const SUGGESTION = / ?Did you mean .*\?/s;
 
-function knownCode(code: unknown, http: unknown): ErrorCode {
+function knownCode(code: unknown, http: HttpHint | undefined): ErrorCode {
   if (typeof code === 'string' && KNOWN_CODES.has(code)) return code as ErrorCode;
-  if ((http as { status?: number } | undefined)?.status === 413) return 'TOO_LARGE'; // Yoga has a code of its own for it.
-  return code === undefined ? 'BAD_USER_INPUT' : 'BAD_REQUEST';
+  if (code === undefined) return 'BAD_USER_INPUT'; // What the executor says of variables.
+  return http?.status === 413 ? 'TOO_LARGE' : 'BAD_REQUEST';
 }
 
 function domainExtensions(error: DomainError): Record<string, unknown> & { code: ErrorCode } {

@@ -18,7 +18,7 @@ export function useRequestRules(): Plugin<object, { req: IncomingMessage }> {
       const type = request.headers.get('content-type')?.split(/[;,]/, 1)[0]?.trim().toLowerCase();
       // Sent across sites without asking first, as `multipart/form-data` is: that one at least needs a header (below).
       if (!requestParser || type === 'application/x-www-form-urlencoded') {
-        throw requestError('Send the operation as `application/json`.', 415);
+        throw requestError('Send the operation as `application/json`.', type === undefined ? 400 : 415);
       }
       if (type === 'multipart/form-data' && !request.headers.get('authorization')) {
         throw requestError(
@@ -32,8 +32,7 @@ export function useRequestRules(): Plugin<object, { req: IncomingMessage }> {
           return await requestParser(body);
         } catch (error) {
           if ((error as Error).name === 'AbortError') throw error;
-          if (error instanceof GraphQLError && error.extensions.http) throw error;
-          throw requestError(error instanceof GraphQLError ? error.message : 'The request cannot be read.', 400);
+          throw unreadable(error);
         }
       });
     },
@@ -50,3 +49,10 @@ export function useRequestRules(): Plugin<object, { req: IncomingMessage }> {
 /** The one answer that Yoga gives without a body, beside those above. */
 const UNACCEPTABLE =
   'Nothing in the Accept header can be given: ask for `application/json`, and for a subscription `text/event-stream`.';
+
+/** Yoga gives some of these no status, some one that depends on what the client accepts, and some no GraphQL error at all. */
+function unreadable(error: unknown): GraphQLError {
+  if (!(error instanceof GraphQLError)) return requestError('The request cannot be read.', 400);
+  const http = error.extensions.http as { readonly status?: number } | undefined;
+  return requestError(error.message, http?.status ?? 400);
+}
