@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ABILITIES, abilityOfAct } from '../../src/drives/abilities.ts';
 import type { DriveChange, Page } from '../../src/drives/driver.ts';
-import { FACETS, findAct } from '../../src/drives/operations.ts';
+import { FACETS, findAct, type Operation } from '../../src/drives/operations.ts';
 import { call, everyItem, failure, type Subject } from './subject.ts';
 
 /** A drive does what it claims, refuses the rest, and listens to its caller. */
 export function abilitiesSuite(drive: Subject): void {
   /** Every act that stands for an ability, and those that stand for none. */
-  const acts = Object.keys(EXAMPLE_ARGS);
+  const acts = Object.keys(EXAMPLE_ARGS) as Operation[];
 
   describe('abilities', () => {
     it('claims no ability without an act, and has no act without its ability', () => {
@@ -105,9 +105,9 @@ export function abilitiesSuite(drive: Subject): void {
     }
   }
 
-  function runAny(act: string, signal = call.signal): Promise<unknown> {
+  function runAny(act: Operation, signal = call.signal): Promise<unknown> {
     const run = drive.drive.run as (path: string, ...args: unknown[]) => Promise<unknown>;
-    return run(act, ...(EXAMPLE_ARGS[act] ?? []), { signal });
+    return run(act, ...EXAMPLE_ARGS[act], { signal });
   }
 }
 
@@ -119,7 +119,7 @@ const SESSION = { sliceBytes: 1, sliceCount: 1, state: null };
 const SHARE = { days: null, password: null, remark: null, ticket: null };
 
 /** Every act of the contract with arguments that have the right shape. */
-const EXAMPLE_ARGS: Readonly<Record<string, readonly unknown[]>> = {
+const EXAMPLE_ARGS: Readonly<Record<Operation, readonly unknown[]>> = {
   list: ['x', {}, PAGE],
   stat: ['x'],
   read: ['x', null],

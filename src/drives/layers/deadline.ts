@@ -1,4 +1,5 @@
 import { DriveError } from '../errors.ts';
+import type { Operation } from '../operations.ts';
 import type { DriveCall, DriveLayer } from './call.ts';
 
 /** For acts that answer at once or after a few requests, with the waits for the provider's rate between them. */
@@ -6,7 +7,7 @@ const QUICK_MS = 60_000;
 /** For acts that move a slice, hash a file or walk a tree: a slice of 64 MiB takes 9 minutes at 1 Mbit/s. */
 const SLOW_MS = 600_000;
 
-const SLOW_ACTS: ReadonlySet<string> = new Set([
+const SLOW_ACTS: ReadonlySet<string> = new Set<Operation>([
   'upload.begin',
   'upload.putSlice',
   'upload.complete',
