@@ -349,6 +349,16 @@ export interface Driver {
   rename?(ref: string, name: string, options: { readonly ifRevision?: string }, call: CallContext): Promise<DriveEntry>;
   move?(ref: string, parentRef: string, options: MoveOptions, call: CallContext): Promise<DriveEntry>;
   copy?(ref: string, parentRef: string, options: MoveOptions, call: CallContext): Promise<DriveEntry>;
+  /**
+   * Copies a file of another account of the same provider into this one, no byte passing through this machine. The
+   * caller has made sure that the file may be had.
+   */
+  copyFromAccount?(
+    source: { readonly accountId: string; readonly ref: string },
+    parentRef: string,
+    options: MoveOptions,
+    call: CallContext,
+  ): Promise<DriveEntry>;
   /** Into the recycle bin where there is one. */
   remove?(ref: string, options: { readonly ifRevision?: string }, call: CallContext): Promise<void>;
   /** For ever. */

@@ -15,6 +15,7 @@ const SLOW_ACTS: ReadonlySet<string> = new Set<Operation>([
   'adopt',
   'move',
   'copy',
+  'copyFromAccount',
   'remove',
   'removePermanently',
   'recycleBin.restore',

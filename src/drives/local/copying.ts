@@ -29,6 +29,12 @@ export const createCopying = (local: LocalContext) =>
         ? copyFile(local, call, { ref, parentRef, options })
         : copyFolder(local, call, { ref, parentRef, options });
     },
+
+    async copyFromAccount(source, parentRef, options, call) {
+      if (options.name !== undefined) checkEntryName(options.name, PROVIDER);
+      const from = { ...local, accountId: source.accountId };
+      return copyFile(local, call, { ref: source.ref, parentRef, options }, from);
+    },
   }) satisfies Partial<Driver>;
 
 interface CopyRequest {
@@ -37,10 +43,16 @@ interface CopyRequest {
   readonly options: MoveOptions;
 }
 
-function copyFile(local: LocalContext, call: CallContext, request: CopyRequest): Promise<DriveEntry> {
+/** @param from The drive that has the file; another one where somebody else's is copied. */
+function copyFile(
+  local: LocalContext,
+  call: CallContext,
+  request: CopyRequest,
+  from: LocalContext = local,
+): Promise<DriveEntry> {
   const { ref, parentRef, options } = request;
   return change(local, call, async (em, note) => {
-    const source = await liveEntry(em, local, ref);
+    const source = await liveEntry(em, from, ref);
     if (source.blob_hash === null) throw notFound('file');
     checkRevision(source, options.ifRevision);
     const folder = await liveFolder(em, local, parentRef);
