@@ -2,7 +2,7 @@ import type { Dispatcher } from 'undici';
 import { type ReadOptions, readAnswer } from './answer.ts';
 import { type EncodedBody, encodeBody } from './body.ts';
 import { faultOf, peerError } from './faults.ts';
-import { followed, isRedirect } from './redirect.ts';
+import { followed, type Hop, isRedirect } from './redirect.ts';
 import { type OutboundNext, type OutboundRequest, requestUrl, SILENCE_MS } from './request.ts';
 import { rangeHeader } from './stream.ts';
 
@@ -22,7 +22,7 @@ export const httpExchange =
     if (url === null) throw peerError(peer, 'unexpected', `${peer.title} gave an address that is not a URL.`);
     const body = request.body ? encodeBody(request.body) : null;
     try {
-      let hop = { url, headers: requestHeaders(request, body, options.headers) };
+      let hop: Hop = { url, headers: requestHeaders(request, body, options.headers) };
       for (let hops = 0; ; hops += 1) {
         const response = await send(hop, request, body, options.dispatcher);
         if (!request.redirects || !isRedirect(request, response.statusCode)) {
@@ -35,13 +35,6 @@ export const httpExchange =
       throw faultOf(peer, error, request.signal);
     }
   };
-
-/** An address to ask, and what to say there. */
-export interface Hop {
-  readonly url: URL;
-  /** Lower-case names. */
-  readonly headers: Readonly<Record<string, string>>;
-}
 
 const send = (
   { url, headers }: Hop,

@@ -1,6 +1,12 @@
 import { peerError } from './faults.ts';
-import type { Hop } from './http.ts';
 import { type OutboundRequest, type Peer, REDIRECTS_MAX, type RedirectPolicy } from './request.ts';
+
+/** An address to ask, and what to say there. */
+export interface Hop {
+  readonly url: URL;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 

@@ -26,11 +26,13 @@ export type Authorize = (request: OutboundRequest, token: string) => OutboundReq
 /** What the drivers of one account share, so that one refresh serves them all. */
 export interface RefreshState {
   underway: Promise<AccessToken> | null;
-  /** No early refresh before then, in milliseconds since 1970. */
-  earlyAfterMs: number;
+  /** When the last refresh succeeded, in milliseconds since 1970. */
+  renewedAtMs: number;
+  /** The last refresh that failed; `untilMs` is in milliseconds since 1970. */
+  failure: { readonly stale: AccessToken; readonly error: DriveError; readonly untilMs: number } | null;
 }
 
-export const newRefreshState = (): RefreshState => ({ underway: null, earlyAfterMs: 0 });
+export const newRefreshState = (): RefreshState => ({ underway: null, renewedAtMs: 0, failure: null });
 
 export interface RefreshOptions {
   readonly peer: Peer;
@@ -45,8 +47,11 @@ export interface RefreshOptions {
 /** Between the 60 s and 1 h that clients of the three clouds use; far below the shortest lifetime seen (2 h). */
 export const REFRESH_LEAD_MS = 5 * 60_000;
 
-/** After an early refresh failed: 115 refuses a second one within 60 s, and a dead refresh token must not be tried again and again. */
-const EARLY_PAUSE_MS = 60_000;
+/**
+ * A refresh that failed is not tried again for so long, or for as long as it asks; one that was refused, never with the
+ * same token: 115 kills a refresh token for good that is tried again and again.
+ */
+const FAILURE_PAUSE_MS = 30_000;
 
 /**
  * Sends requests with the account's token. One that is about to expire is replaced first; one that the provider refuses
@@ -73,34 +78,52 @@ export const refreshLayer =
 
 /** The present token, or a new one shortly before it expires. */
 async function freshToken(options: RefreshOptions): Promise<AccessToken> {
-  const { tokens, state, clock, leadMs = REFRESH_LEAD_MS } = options;
+  const { tokens, clock, leadMs = REFRESH_LEAD_MS } = options;
   const token = await spent(tokens.current());
+  if (token.expiresAt === null) return token;
   const nowMs = clock.now().getTime();
-  const leftMs = token.expiresAt === null ? Number.POSITIVE_INFINITY : token.expiresAt.getTime() - nowMs;
-  const expired = leftMs <= 0;
-  if (leftMs > leadMs || (!expired && nowMs < state().earlyAfterMs)) return token;
+  const leftMs = token.expiresAt.getTime() - nowMs;
+  // A token that lives shorter than the lead would else be replaced for every request.
+  const justRenewed = leftMs > 0 && nowMs - options.state().renewedAtMs < leadMs;
+  if (leftMs > leadMs || justRenewed) return token;
   try {
     return await renew(options, token);
   } catch (error) {
-    if (expired || !(error instanceof DriveError)) throw error;
-    state().earlyAfterMs = nowMs + EARLY_PAUSE_MS;
+    if (leftMs <= 0 || !(error instanceof DriveError)) throw error;
     return token; // It still counts for a while.
   }
 }
 
 /** A token that is not `stale`, by one refresh for all who ask meanwhile. Goes on when a caller gives up: its result is stored. */
-function renew({ tokens, state }: RefreshOptions, stale: AccessToken): Promise<AccessToken> {
-  const account = state();
-  account.underway ??= replace(tokens, stale).finally(() => {
-    account.underway = null;
+function renew(options: RefreshOptions, stale: AccessToken): Promise<AccessToken> {
+  const state = options.state();
+  state.underway ??= replace(options, state, stale).finally(() => {
+    state.underway = null;
   });
-  return account.underway;
+  return state.underway;
 }
 
-async function replace(tokens: TokenStore, stale: AccessToken): Promise<AccessToken> {
+async function replace(
+  { tokens, clock }: RefreshOptions,
+  state: RefreshState,
+  stale: AccessToken,
+): Promise<AccessToken> {
   const current = await spent(tokens.current());
-  return sameToken(current, stale) ? spent(tokens.refresh(stale)) : current;
+  if (!sameToken(current, stale)) return current;
+  const { failure } = state;
+  if (failure && sameToken(failure.stale, stale) && clock.now().getTime() < failure.untilMs) throw failure.error;
+  try {
+    const renewed = await spent(tokens.refresh(stale));
+    state.renewedAtMs = clock.now().getTime();
+    return renewed;
+  } catch (error) {
+    if (error instanceof DriveError) state.failure = { stale, error, untilMs: clock.now().getTime() + pauseMs(error) };
+    throw error;
+  }
 }
+
+const pauseMs = ({ category, retryAfterMs }: DriveError): number =>
+  category === 'unauthenticated' ? Number.POSITIVE_INFINITY : Math.max(retryAfterMs ?? 0, FAILURE_PAUSE_MS);
 
 const sameToken = (one: AccessToken, other: AccessToken): boolean => one.value.reveal() === other.value.reveal();
 
