@@ -16,20 +16,21 @@ const QUARTER_HOUR = 15 * 60;
 const HOUR = 60 * 60;
 
 /**
- * Every budget. A key names the one who asks (an address, or an address and a name), so that nobody can use up another
- * one's; the budgets of a name alone hold only those who have no better standing (see their users).
+ * Every budget. What refuses is keyed by the one who asks (an address, or an address and a name), so that nobody can use
+ * up another one's; a budget of a name alone only makes others smaller.
  */
 const RATES = {
   /** Passwords that one client tries for one name. 10 typing errors, but 960 guesses a day. */
   'login.pair': { points: 10, seconds: QUARTER_HOUR },
   /** Passwords that one client tries for any name: an office behind one address may mistype this often. */
   'login.address': { points: 100, seconds: QUARTER_HOUR },
-  /** Passwords tried for one name by all addresses that never signed in to it. A minute, so that it never locks for long. */
-  'login.username': { points: 30, seconds: 60 },
+  /** Passwords tried for one name by everybody. Beyond, an address from which its owner never signed in gets fewer tries. */
+  'login.username': { points: 50, seconds: QUARTER_HOUR },
+  'login.stranger': { points: 2, seconds: QUARTER_HOUR },
   /** Wrong current passwords within one session: a stolen session must not become a way to guess. */
   'password.session': { points: 10, seconds: QUARTER_HOUR },
-  /** A school class that registers at once passes; a robot fills no table. */
-  'register.address': { points: 60, seconds: 60 },
+  /** A school that registers at once passes; a robot fills no table. */
+  'register.address': { points: 300, seconds: 10 * 60 },
   /** Reset mails that one client asks for one address, and for any. */
   'reset.pair': { points: 5, seconds: HOUR },
   'reset.address': { points: 30, seconds: HOUR },
@@ -58,11 +59,14 @@ export interface ThrottleOptions {
 export class Throttle {
   readonly #clock: Clock;
   readonly #redis: Redis | null;
+  /** Resolves when Redis is there, or is known not to be. */
+  readonly ready: Promise<void>;
   readonly #limiters: Readonly<Record<ThrottleKind, RateLimiterAbstract>>;
 
   constructor({ clock, log, redisUrl }: ThrottleOptions) {
     this.#clock = clock;
     this.#redis = redisUrl ? connect(redisUrl, log) : null;
+    this.ready = this.#redis ? firstAnswer(this.#redis) : Promise.resolve();
     this.#limiters = Object.fromEntries(
       Object.entries(RATES).map(([kind, rate]) => [kind, limiter(kind, rate, this.#redis)]),
     ) as Record<ThrottleKind, RateLimiterAbstract>;
@@ -109,7 +113,8 @@ function limiter(kind: string, { points, seconds }: Rate, redis: Redis | null): 
 function connect(url: Secret, log: Logger): Redis {
   const redis = new Redis(url.reveal(), {
     enableOfflineQueue: false,
-    maxRetriesPerRequest: 1,
+    maxRetriesPerRequest: 0,
+    connectTimeout: REDIS_TIMEOUT_MS,
     commandTimeout: REDIS_TIMEOUT_MS,
   });
   let reported = false;
@@ -122,6 +127,13 @@ function connect(url: Secret, log: Logger): Redis {
   });
   return redis;
 }
+
+const firstAnswer = (redis: Redis): Promise<void> =>
+  new Promise((resolve) => {
+    redis.once('ready', resolve);
+    redis.once('error', () => resolve());
+    setTimeout(resolve, 2 * REDIS_TIMEOUT_MS).unref(); // One that takes the connection and says nothing.
+  });
 
 /** Bits of an IPv6 address that one customer is given: within it one client has more addresses than we can count. */
 const IPV6_CUSTOMER_BITS = 64;

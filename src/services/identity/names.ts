@@ -44,13 +44,14 @@ export function usernameFault(username: string): string | null {
 /** Why a display name is not taken; null when it is. */
 export function displayNameFault(displayName: string): string | null {
   const length = [...displayName].length;
-  if (displayName.trim() === '' || length > DISPLAY_NAME_LENGTH_MAX) {
+  const drawn = displayName.replace(JOINERS, '');
+  if (drawn.trim() === '' || length > DISPLAY_NAME_LENGTH_MAX) {
     return `must have 1 to ${DISPLAY_NAME_LENGTH_MAX} characters`;
   }
-  if (!displayName.isWellFormed() || INVISIBLE.test(displayName.replace(JOINERS, ''))) {
+  if (!displayName.isWellFormed() || INVISIBLE.test(drawn)) {
     return 'must not contain invisible or control characters';
   }
-  if (STACKED_MARKS.test(displayName.replace(JOINERS, ''))) return 'must not pile up accents';
+  if (STACKED_MARKS.test(drawn)) return 'must not pile up accents';
   return null;
 }
 

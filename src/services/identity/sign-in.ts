@@ -4,7 +4,7 @@ import { PermissionDeniedError, RateLimitedError } from '../../lib/errors.ts';
 import { Session, User } from '../../storage/entities/identity.ts';
 import type { Storage } from '../../storage/orm.ts';
 import type { Audit } from '../audit.ts';
-import { addressBlock, type Throttle } from '../throttle.ts';
+import { addressBlock, type Throttle, type ThrottleKind } from '../throttle.ts';
 import { loginKey } from './names.ts';
 import type { PasswordHasher } from './passwords.ts';
 import type { Client, Sessions, SessionTokens } from './sessions.ts';
@@ -77,26 +77,28 @@ export class SignIn {
 
   /**
    * Takes a guess from each budget it touches, before it is checked; gives the function that returns them when it was no
-   * guess. Budgets belong to the guesser's address. That of the name alone holds only addresses from which its owner
-   * never signed in, and lasts a minute: many guessers can slow a stranger down, and nobody can lock the owner out.
+   * guess. What refuses is the guesser's own budget. When a name is tried much, strangers get a smaller one: many
+   * addresses guess slower then, a new device of the owner still has its tries, and known ones notice nothing.
    */
   async #charge(name: string, userId: string | null, client: Client): Promise<() => Promise<void>> {
     const { throttle } = this.#options;
     const block = addressBlock(client.address);
     const pair = `${block} ${name}`;
-    await throttle.consume('login.pair', pair);
-    await throttle.consume('login.address', block);
-    let ofName = true;
+    const taken: [ThrottleKind, string][] = [];
+    const take = async (kind: ThrottleKind, key: string): Promise<void> => {
+      await throttle.consume(kind, key);
+      taken.push([kind, key]);
+    };
+    await take('login.pair', pair);
+    await take('login.address', block);
     try {
-      await throttle.consume('login.username', name);
+      await take('login.username', name);
     } catch (error) {
-      if (!(error instanceof RateLimitedError) || !(await this.#isKnownAddress(userId, block))) throw error;
-      ofName = false;
+      if (!(error instanceof RateLimitedError)) throw error;
+      if (!(await this.#isKnownAddress(userId, block))) await take('login.stranger', pair);
     }
     return async () => {
-      await throttle.refund('login.pair', pair);
-      await throttle.refund('login.address', block);
-      if (ofName) await throttle.refund('login.username', name);
+      for (const [kind, key] of taken) await throttle.refund(kind, key);
     };
   }
 
