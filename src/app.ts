@@ -18,9 +18,11 @@ import { createServing, type ServerTuning, type Serving } from './server/serve.t
 import { Accounts } from './services/accounts.ts';
 import { DownloadAllowances } from './services/allowance.ts';
 import { Audit } from './services/audit.ts';
+import { Changes } from './services/changes.ts';
 import { DirectLinks } from './services/direct-links.ts';
 import { Downloads } from './services/downloads.ts';
 import { Drives } from './services/drives.ts';
+import { Editing } from './services/editing.ts';
 import { Entries } from './services/entries.ts';
 import { Housekeeping } from './services/housekeeping.ts';
 import { Idempotency } from './services/idempotency.ts';
@@ -31,6 +33,7 @@ import { LinkTokens } from './services/link-tokens.ts';
 import { Links } from './services/links.ts';
 import { createMailer } from './services/mail.ts';
 import { Notices } from './services/notices.ts';
+import { Search } from './services/search.ts';
 import { Health, type Services } from './services/services.ts';
 import { Throttle } from './services/throttle.ts';
 import { BlobStore } from './storage/blobs.ts';
@@ -77,6 +80,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   const metrics = createMetrics();
   const audit = new Audit(storage, clock);
   const throttle = new Throttle({ clock, log, redisUrl: config.redisUrl });
+  await throttle.ready;
   const mailer = createMailer({ ...config, from: config.mailFrom, clock, log });
   const identity = await createIdentity({
     ...config,
@@ -96,6 +100,9 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   const accounts = new Accounts({ storage, drives, events, clock });
   const entries = new Entries(accounts);
   const idempotency = new Idempotency({ storage, clock, timer: systemTimer });
+  const editing = new Editing({ accounts, entries, idempotency, log });
+  const search = new Search(accounts, log);
+  const changes = new Changes({ accounts, entries, events, clock });
   const allowances = new DownloadAllowances({
     storage,
     clock,
@@ -134,6 +141,9 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     drives,
     accounts,
     entries,
+    editing,
+    search,
+    changes,
     idempotency,
     allowances,
     downloads,

@@ -273,5 +273,5 @@ const viewsOf = (account: Account, page: ItemPage<DriveEntry>): ItemPage<EntryVi
   items: page.items.map((entry) => ({ account, entry })),
 });
 
-const noSuchEntry = (cause?: unknown): NotFoundError =>
+export const noSuchEntry = (cause?: unknown): NotFoundError =>
   new NotFoundError('There is no such file or folder.', { cause });

@@ -2,14 +2,17 @@ import type { Storage } from '../storage/orm.ts';
 import type { Accounts } from './accounts.ts';
 import type { DownloadAllowances } from './allowance.ts';
 import type { Audit } from './audit.ts';
+import type { Changes } from './changes.ts';
 import type { DirectLinks } from './direct-links.ts';
 import type { Downloads } from './downloads.ts';
 import type { Drives } from './drives.ts';
+import type { Editing } from './editing.ts';
 import type { Entries } from './entries.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Identity } from './identity/identity.ts';
 import type { Links } from './links.ts';
 import type { Notices } from './notices.ts';
+import type { Search } from './search.ts';
 import type { Throttle } from './throttle.ts';
 
 /** The use cases, as resolvers and routes call them. Each checks the viewer's right itself. */
@@ -22,6 +25,9 @@ export interface Services {
   readonly drives: Drives;
   readonly accounts: Accounts;
   readonly entries: Entries;
+  readonly editing: Editing;
+  readonly search: Search;
+  readonly changes: Changes;
   readonly idempotency: Idempotency;
   readonly notices: Notices;
   readonly allowances: DownloadAllowances;

@@ -209,7 +209,7 @@ export const EntryRefInput = builder.inputType('EntryRef', {
   }),
 });
 
-type EntryRefShape = typeof EntryRefInput.$inferInput;
+export type EntryRefShape = typeof EntryRefInput.$inferInput;
 
 /** What a service is asked for. `at` is where the reference stands in the arguments, as in `input.parent`. */
 export function entryTarget(ref: EntryRefShape, at: string): EntryTarget {
