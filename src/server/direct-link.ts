@@ -72,11 +72,12 @@ async function formKey(request: IncomingMessage): Promise<string | null> {
   let bytes = 0;
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > FORM_BYTES_MAX) {
-      request.resume();
-      throw new TooLargeError(`The form has more than ${FORM_BYTES_MAX} bytes.`);
-    }
+    if (bytes > FORM_BYTES_MAX) break;
     chunks.push(chunk);
+  }
+  if (bytes > FORM_BYTES_MAX) {
+    request.resume(); // Within the loop this would do nothing, and the rest would never be read.
+    throw new TooLargeError(`The form has more than ${FORM_BYTES_MAX} bytes.`);
   }
   return new URLSearchParams(Buffer.concat(chunks).toString('utf8')).get('key');
 }
