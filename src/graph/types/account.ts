@@ -244,13 +244,12 @@ builder.mutationField('updateAccount', (t) =>
     errors: { types: [...COMMON_ERRORS, NotFoundError] },
     description: 'Changes the label of an account. Only its owner may.',
     args: { input: t.arg({ type: UpdateAccountInput, required: true, description: 'What to change.' }) },
-    resolve: async (_root, { input }, context) => ({
-      account: await context.services.accounts.update(
-        viewerOf(context),
-        decodeIdOf(String(input.accountId), 'CloudAccount') ?? '',
-        input.label == null ? {} : { label: input.label },
-      ),
-    }),
+    resolve: async (_root, { input }, context) => {
+      context.loaders.account.clearAll(); // What an earlier mutation of the operation had read is old afterwards.
+      const accountId = decodeIdOf(String(input.accountId), 'CloudAccount') ?? '';
+      const changes = input.label == null ? {} : { label: input.label };
+      return { account: await context.services.accounts.update(viewerOf(context), accountId, changes) };
+    },
   }),
 );
 

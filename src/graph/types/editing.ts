@@ -1,17 +1,24 @@
+import type { Editing } from '../../services/editing.ts';
 import type { EntryView } from '../../services/entries.ts';
 import type { ItemResult } from '../../services/item-lists.ts';
 import { builder } from '../builder.ts';
-import { viewerOf } from '../context.ts';
+import { type GraphContext, viewerOf } from '../context.ts';
 import { decodeEntryId, decodeIdOf, encodeEntryId } from '../ids.ts';
 import { LIST_INPUT_MAX } from '../limits.ts';
 import { ConflictPolicyEnum, EntryInterface, EntryRefInput, type EntryRefShape, entryTarget, Folder } from './entry.ts';
-import { DRIVE_ERRORS, UserError } from './user-error.ts';
+import { DRIVE_ERRORS, errorData, UserError } from './user-error.ts';
 
 const IDEMPOTENCY_KEY =
   'Chosen by you, a UUID say: the same request with the same key has one effect and gets the same answer, for a day. Another request with it is a `ConflictError`.';
 const ENTRIES = `The entries, from 1 to ${LIST_INPUT_MAX}.`;
 const REVISIONS =
   'What the revision of each entry must be, in their order; null: any. An entry that has another fails with `ConflictError`.';
+
+/** For a mutation: what the one before it in the same operation had read is read anew after this one. */
+function editingOf({ services, loaders }: GraphContext): Editing {
+  loaders.entry.clearAll();
+  return services.editing;
+}
 
 const CreateFolderInput = builder.inputType('CreateFolderInput', {
   description: 'A new folder.',
@@ -36,7 +43,7 @@ builder.mutationField('createFolder', (t) =>
     description: 'Makes a folder. `AlreadyExistsError` when the name is taken.',
     args: { input: t.arg({ type: CreateFolderInput, required: true, description: 'The new folder.' }) },
     resolve: async (_root, { input }, context) => ({
-      folder: await context.services.editing.createFolder(viewerOf(context), {
+      folder: await editingOf(context).createFolder(viewerOf(context), {
         ...input,
         parent: entryTarget(input.parent, 'input.parent'),
       }),
@@ -72,7 +79,7 @@ builder.mutationField('renameEntry', (t) =>
     description: 'Renames a file or folder where it is. `AlreadyExistsError` when the name is taken.',
     args: { input: t.arg({ type: RenameEntryInput, required: true, description: 'Which, and how.' }) },
     resolve: async (_root, { input }, context) => ({
-      entry: await context.services.editing.rename(viewerOf(context), {
+      entry: await editingOf(context).rename(viewerOf(context), {
         ...input,
         entry: entryTarget(input.entry, 'input.entry'),
       }),
@@ -98,7 +105,12 @@ export const EntryOperationResult = builder.objectRef<OperationResult>('EntryOpe
       nullable: true,
       description: 'The entry afterwards: moved, the copy, or restored. Null when it failed, or is no more.',
     }),
-    error: t.expose('error', { type: UserError, nullable: true, description: 'Why it failed; null: it did not.' }),
+    error: t.field({
+      type: UserError,
+      nullable: true,
+      description: 'Why it failed; null: it did not.',
+      resolve: ({ error }) => error && errorData(error),
+    }),
   }),
 });
 
@@ -151,7 +163,7 @@ builder.mutationField('moveEntries', (t) =>
     resolve: async (_root, { input }, context) =>
       withRefs(
         input.entries,
-        await context.services.editing.move(viewerOf(context), {
+        await editingOf(context).move(viewerOf(context), {
           ...input,
           entries: targetsOf(input.entries),
           destination: entryTarget(input.destination, 'input.destination'),
@@ -181,7 +193,7 @@ builder.mutationField('copyEntries', (t) =>
     resolve: async (_root, { input }, context) =>
       withRefs(
         input.entries,
-        await context.services.editing.copy(viewerOf(context), {
+        await editingOf(context).copy(viewerOf(context), {
           ...input,
           entries: targetsOf(input.entries),
           destination: entryTarget(input.destination, 'input.destination'),
@@ -213,7 +225,7 @@ builder.mutationField('deleteEntries', (t) =>
     resolve: async (_root, { input }, context) =>
       withRefs(
         input.entries,
-        await context.services.editing.delete(viewerOf(context), { ...input, entries: targetsOf(input.entries) }),
+        await editingOf(context).delete(viewerOf(context), { ...input, entries: targetsOf(input.entries) }),
       ),
   }),
 );
@@ -235,7 +247,7 @@ builder.mutationField('restoreEntries', (t) =>
       'Puts deleted entries back to where they were; to the root when that is gone, and under a numbered name when theirs is taken.',
     args: { input: t.arg({ type: RestoreEntriesInput, required: true, description: 'What.' }) },
     resolve: async (_root, { input }, context) =>
-      withIds(input.ids, await context.services.editing.restore(viewerOf(context), input.ids.map(targetOfId))),
+      withIds(input.ids, await editingOf(context).restore(viewerOf(context), input.ids.map(targetOfId))),
   }),
 );
 
@@ -255,7 +267,7 @@ builder.mutationField('purgeEntries', (t) =>
     description: 'Deletes for ever what is in the recycle bin.',
     args: { input: t.arg({ type: PurgeEntriesInput, required: true, description: 'What.' }) },
     resolve: async (_root, { input }, context) =>
-      withIds(input.ids, await context.services.editing.purge(viewerOf(context), input.ids.map(targetOfId))),
+      withIds(input.ids, await editingOf(context).purge(viewerOf(context), input.ids.map(targetOfId))),
   }),
 );
 
@@ -281,7 +293,7 @@ builder.mutationField('emptyRecycleBin', (t) =>
     args: { input: t.arg({ type: EmptyRecycleBinInput, required: true, description: 'Whose.' }) },
     resolve: async (_root, { input }, context) => {
       const accountId = decodeIdOf(String(input.accountId), 'CloudAccount') ?? '';
-      await context.services.editing.emptyRecycleBin(viewerOf(context), accountId);
+      await editingOf(context).emptyRecycleBin(viewerOf(context), accountId);
       return { ok: true };
     },
   }),

@@ -6,7 +6,7 @@ import { enumValues } from '../enums.ts';
 import { decodeIdOf } from '../ids.ts';
 import { CloudAccount } from './account.ts';
 import { EntryEdge, EntryInterface, EntryKindEnum } from './entry.ts';
-import { UserError } from './user-error.ts';
+import { errorData, UserError } from './user-error.ts';
 
 const MODES: Readonly<Record<SearchMode, string>> = {
   NAME: 'By parts of the name.',
@@ -22,7 +22,11 @@ const SearchGapType = builder.objectRef<SearchGap>('SearchGap').implement({
   description: 'An account that the page has nothing of, because it could not be searched.',
   fields: (t) => ({
     account: t.expose('account', { type: CloudAccount, description: 'Which account.' }),
-    error: t.expose('error', { type: UserError, description: 'Why; `UNSUPPORTED` where it cannot search so.' }),
+    error: t.field({
+      type: UserError,
+      description: 'Why; `UNSUPPORTED` where it cannot search so.',
+      resolve: ({ error }) => errorData(error),
+    }),
   }),
 });
 

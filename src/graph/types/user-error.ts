@@ -62,6 +62,9 @@ export const UserError = builder.interfaceRef<DomainError>('UserError').implemen
   resolveType: (error) => error.name,
 });
 
+/** An error as the value of a field: the executor would throw what is an Error. */
+export const errorData = (error: DomainError): DomainError => ({ ...error, name: error.name, message: error.message });
+
 const InputIssue = builder
   .objectRef<{ readonly path: readonly (string | number)[]; readonly message: string }>('InputIssue')
   .implement({
