@@ -21,7 +21,12 @@ export interface TestApp {
   readonly logLines: readonly string[];
   /** One operation by HTTP POST, as a client sends it. */
   // biome-ignore lint/suspicious/noExplicitAny: tests read answers freely.
-  graphql<Data = any>(document: string, variables?: object, token?: string | null): Promise<GraphqlAnswer<Data>>;
+  graphql<Data = any>(
+    document: string,
+    variables?: object,
+    token?: string | null,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<GraphqlAnswer<Data>>;
   close(): Promise<void>;
 }
 
@@ -55,10 +60,14 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     url,
     dataDir,
     logLines,
-    graphql: async (query, variables, token) => {
+    graphql: async (query, variables, token, headers) => {
       const response = await fetch(`${url}/graphql`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', ...(token ? { authorization: `Bearer ${token}` } : {}) },
+        headers: {
+          'content-type': 'application/json',
+          ...(token ? { authorization: `Bearer ${token}` } : {}),
+          ...headers,
+        },
         body: JSON.stringify({ query, variables }),
       });
       return { status: response.status, ...((await response.json()) as object) };
