@@ -1,15 +1,13 @@
-import { createApp } from './app.ts';
-import { loadConfig } from './config.ts';
-import { ConfigError } from './lib/errors.ts';
-import { createLog } from './lib/log.ts';
+/** The oldest Node that runs it: `engines` in package.json says the same, to npm alone. */
+const NODE_MIN = 24;
 
-try {
-  const config = loadConfig(process.env);
-  const log = createLog({ level: config.logLevel });
-  const app = await createApp(config, log);
-  app.server.listen(config.port, config.host);
-} catch (error) {
-  if (!(error instanceof ConfigError)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = 1;
+if (Number.parseInt(process.versions.node, 10) < NODE_MIN) {
+  process.stderr.write(
+    `PanQL needs Node ${NODE_MIN} or newer; this is ${process.versions.node}.\nStart it with \`npm start\`, which brings a fitting one, or install it from https://nodejs.org.\n`,
+  );
+  process.exit(1);
 }
+
+// Not imported above: an older Node fails at the imports with an error that tells nobody what to do.
+const { start } = await import('./start.ts');
+await start(process.env);

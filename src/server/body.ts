@@ -18,16 +18,23 @@ export async function admitBody(request: IncomingMessage, response: ServerRespon
   if (stated !== undefined) return Number(stated) <= most ? request : refuse(request, response, most);
   if (request.headers['transfer-encoding'] === undefined) return request;
 
+  const body = await readUpTo(request, most);
+  if (body === null) return refuse(request, response, most);
+  const { method, url, headers, socket } = request;
+  const again = Readable.from([body], { objectMode: false });
+  return Object.assign(again, { method, url, headers, socket }) as unknown as IncomingMessage;
+}
+
+/** Null when there is more. */
+async function readUpTo(request: IncomingMessage, most: number): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > most) return refuse(request, response, most);
+    if (bytes > most) return null;
     chunks.push(chunk);
   }
-  const { method, url, headers, socket } = request;
-  const again = Readable.from([Buffer.concat(chunks)], { objectMode: false });
-  return Object.assign(again, { method, url, headers, socket }) as unknown as IncomingMessage;
+  return Buffer.concat(chunks);
 }
 
 const bytesMaxOf = ({ headers }: IncomingMessage): number =>

@@ -1,11 +1,13 @@
 import type { Server } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Logger } from '../lib/log.ts';
+import type { Connections } from './connections.ts';
 import type { LiveStreams } from './live.ts';
 import type { WebSockets } from './websocket.ts';
 
 export interface DrainOptions {
   readonly server: Server;
+  readonly connections: Connections;
   readonly sockets: WebSockets;
   readonly live: LiveStreams;
   readonly log: Logger;
@@ -15,16 +17,16 @@ export interface DrainOptions {
   readonly finishMs: number;
 }
 
-/** How often connections that have fallen idle are closed: Node closes those that are idle at first only. */
+/** How often connections are looked at that have fallen idle. */
 const SWEEP_MS = 50;
 
 /** Takes nothing new, ends every stream, and lets each request that runs be answered. */
 export async function drainServer(options: DrainOptions): Promise<void> {
-  const { server, sockets, live, log, noticeMs, finishMs } = options;
+  const { server, connections, sockets, live, log, noticeMs, finishMs } = options;
   await wait(noticeMs);
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   live.drain();
-  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
+  const sweep = setInterval(() => connections.closeIdle(), SWEEP_MS);
   const deadline = new AbortController();
   const late = wait(finishMs, 'late', { signal: deadline.signal }).catch(() => 'ended');
   const outcome = await Promise.race([closed, late]);

@@ -5,6 +5,7 @@ import type { Logger } from '../lib/log.ts';
 import { systemTimer } from '../lib/timer.ts';
 import type { Services } from '../services/services.ts';
 import { admitBody } from './body.ts';
+import { trackConnections } from './connections.ts';
 import { createCors } from './cors.ts';
 import { drainServer } from './drain.ts';
 import { createFactsReader } from './facts.ts';
@@ -71,6 +72,7 @@ export function createServing(options: ServeOptions): Serving {
       graphqlRoute(yoga, graphiql),
     ],
   });
+  const connections = trackConnections(server);
   const sockets = serveWebSockets(server, {
     ...options,
     yoga,
@@ -86,7 +88,7 @@ export function createServing(options: ServeOptions): Serving {
     yoga,
     drain: async (times) => {
       draining = true;
-      await drainServer({ server, sockets, live, log, ...times });
+      await drainServer({ server, connections, sockets, live, log, ...times });
     },
     close: async () => {
       draining = true;

@@ -51,7 +51,9 @@ export function serveWebSockets(server: Server, options: WebSocketOptions): WebS
     noServer: true,
     maxPayload: MESSAGE_BYTES_MAX,
     perMessageDeflate: false, // Its memory for each socket is many times the socket's own.
-    handleProtocols: (offered) => (offered.has(GRAPHQL_TRANSPORT_WS_PROTOCOL) ? GRAPHQL_TRANSPORT_WS_PROTOCOL : false),
+    // An unsupported one is accepted to be refused by 4406: with none chosen, a browser only says that it failed.
+    handleProtocols: (offered) =>
+      offered.has(GRAPHQL_TRANSPORT_WS_PROTOCOL) ? GRAPHQL_TRANSPORT_WS_PROTOCOL : ([...offered][0] ?? false),
   });
   const protocol = createProtocol(options);
   const connections = new Set<Connection>();

@@ -1,12 +1,15 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { MigrationObject } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM as PostgresOrm } from '@mikro-orm/postgresql';
 import { type AbstractSqlDriver, type Options, type SqlEntityManager, UnderscoreNamingStrategy } from '@mikro-orm/sql';
 import { MikroORM as SqliteOrm } from '@mikro-orm/sqlite';
+import { ConfigError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Secret } from '../lib/secret.ts';
 import { ENTITIES } from './entities/index.ts';
+import { databaseFault } from './fault.ts';
 import { POSTGRES_MIGRATIONS } from './migrations/postgres/index.ts';
 import { SQLITE_MIGRATIONS } from './migrations/sqlite/index.ts';
 
@@ -94,8 +97,19 @@ async function connect(options: StorageOptions): Promise<{ dialect: Dialect; orm
   return { dialect: 'sqlite', orm };
 }
 
-/** Opens the database and brings it to the newest schema. */
+/**
+ * Opens the database and brings it to the newest schema.
+ * @throws ConfigError when it does not answer, or was made by a newer version of this program.
+ */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
+  try {
+    return await open(options);
+  } catch (error) {
+    throw databaseFault(error, options.url.reveal()) ?? error;
+  }
+}
+
+async function open(options: StorageOptions): Promise<Storage> {
   const { dialect, orm } = await connect(options);
   const fork = (signal?: AbortSignal): EntityManager =>
     orm.em.fork(signal ? { signal } : {}) as unknown as EntityManager;
@@ -122,7 +136,7 @@ const MIGRATION_LOCK = 7_261_944;
 
 async function migrate(orm: SqliteOrm | PostgresOrm, dialect: Dialect, url: Secret): Promise<void> {
   if (dialect === 'sqlite') {
-    await orm.migrator.up();
+    await migrateUp(orm, SQLITE_MIGRATIONS);
     return;
   }
   const { default: pg } = await import('pg');
@@ -130,8 +144,19 @@ async function migrate(orm: SqliteOrm | PostgresOrm, dialect: Dialect, url: Secr
   await client.connect();
   try {
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    await orm.migrator.up();
+    await migrateUp(orm, POSTGRES_MIGRATIONS);
   } finally {
     await client.end(); // Ends the session, and with it the lock.
   }
+}
+
+async function migrateUp(orm: SqliteOrm | PostgresOrm, known: readonly MigrationObject[]): Promise<void> {
+  const executed = await orm.migrator.getExecuted();
+  const newer = executed.find(({ name }) => !known.some((migration) => migration.name === name));
+  if (newer) {
+    throw new ConfigError(
+      `The database was changed by a newer version of PanQL (${newer.name}). Start that version, or restore the backup of before.`,
+    );
+  }
+  await orm.migrator.up();
 }

@@ -95,6 +95,12 @@ builder.queryFields((t) => ({
     args: { text: t.arg.string({ required: true }) },
     resolve: (_root, { text }) => String(text.length),
   }),
+  probeLarge: t.string({
+    nullable: true,
+    skipTypeScopes: true,
+    args: { bytes: t.arg.int({ required: true }) },
+    resolve: (_root, { bytes }) => 'x'.repeat(bytes),
+  }),
   probeMoment: t.field({
     type: 'DateTime',
     skipTypeScopes: true,
