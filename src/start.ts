@@ -59,7 +59,7 @@ async function listen({ config, server, close }: App): Promise<void> {
       });
     });
   } catch (error) {
-    await close();
+    await close().catch(() => {}); // What is wrong is told below; the process ends anyway.
     throw new ConfigError(listenFault(error as NodeJS.ErrnoException, host, port));
   }
 }

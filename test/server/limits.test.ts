@@ -14,7 +14,7 @@ import { registerUser } from '../support/people.ts';
 import { probe, startProbedApp } from '../support/probe-app.ts';
 import { type Ask, ask, type Result, TRANSPORTS } from '../support/transports.ts';
 
-const nested = (depth: number): string => '{ deeper '.repeat(depth) + '{ depth }' + ' }'.repeat(depth);
+const nested = (depth: number): string => `${'{ deeper '.repeat(depth)}{ depth }${' }'.repeat(depth)}`;
 
 describe('limits of an operation', () => {
   let app: TestApp;
