@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, opendir, rename, stat, statfs, unlink } f
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { addMs, type Clock } from '../lib/clock.ts';
+import { RecyclingReadable } from '../lib/recycling.ts';
 import type { EntityManager, Storage } from './orm.ts';
 
 /** Bytes that are whole and checked, in a file on the store's own file system. */
@@ -102,13 +103,15 @@ export class BlobStore {
   async count(em: EntityManager, changes: ReadonlyMap<string, number>): Promise<void> {
     const rows = [...changes].filter(([, change]) => change !== 0).sort(([a], [b]) => (a < b ? -1 : 1));
     for (const [sha256, change] of rows) {
-      await em.execute(
+      const { affectedRows } = await em.execute<{ affectedRows: number }>(
         `update blobs set reference_count = reference_count + ?,
            unreferenced_at = case when reference_count + ? > 0 then null else coalesce(unreferenced_at, ?) end
          where sha256 = ?`,
         [change, change, this.#clock.now(), sha256],
         'run',
       );
+      // Without a lock on whatever referred to them, the bytes may have gone meanwhile: then there is nothing to refer to.
+      if (affectedRows === 0 && change > 0) throw new BlobDamagedError('the bytes are gone');
     }
   }
 
@@ -125,7 +128,18 @@ export class BlobStore {
     try {
       const { size } = await handle.stat();
       if (size !== blob.sizeBytes) throw new BlobDamagedError(`${size} bytes where ${blob.sizeBytes} are recorded`);
-      return handle.createReadStream({ ...range, signal, highWaterMark: READ_CHUNK_BYTES });
+      let position = range.start;
+      return new RecyclingReadable({
+        lengthBytes: range.end - range.start + 1,
+        chunkBytes: READ_CHUNK_BYTES,
+        signal,
+        fill: async (buffer) => {
+          const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
+          position += bytesRead;
+          return bytesRead;
+        },
+        close: () => handle.close(),
+      });
     } catch (error) {
       await handle.close();
       throw error;

@@ -135,6 +135,7 @@ const EXAMPLE_ARGS: Readonly<Record<Operation, readonly unknown[]>> = {
   rename: ['x', 'x', {}],
   move: ['x', 'x', { onConflict: 'FAIL' }],
   copy: ['x', 'x', { onConflict: 'FAIL' }],
+  copyFromAccount: [{ accountId: 'x', ref: 'x' }, 'x', { onConflict: 'FAIL' }],
   remove: ['x', {}],
   removePermanently: ['x', {}],
   profile: [],

@@ -69,6 +69,8 @@ function targetOf({ operation, args: [first] }: DriveCall): string | null {
   if (LINK_FIRST.has(operation)) return null;
   if (typeof first === 'string') return first;
   if (Array.isArray(first)) return first.join(' ');
-  if (typeof first === 'object' && first !== null && 'parentRef' in first) return String(first.parentRef);
+  if (typeof first !== 'object' || first === null) return null;
+  if ('parentRef' in first) return String(first.parentRef);
+  if ('ref' in first) return String(first.ref);
   return null;
 }

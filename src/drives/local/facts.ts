@@ -21,21 +21,30 @@ export const createFacts = (local: LocalContext) =>
 
     /** Used is what the recycle bin holds too; the categories count what is live. The disk is everybody's. */
     async usage({ signal }) {
-      const rows = await query<{ category: FileCategory; live: number | boolean; count: string; bytes: string }>(
-        local.storage.fork(signal),
-        `select category, hidden_by is null as live, count(*) as count, sum(size_bytes) as bytes from local_entries
-         where account_id = ? and category is not null group by category, hidden_by is null`,
+      const em = local.storage.fork(signal);
+      const live = await query<{ category: FileCategory; count: string; bytes: string }>(
+        em,
+        `select category, count(*) as count, sum(size_bytes) as bytes from local_entries
+         where account_id = ? and category is not null and hidden_by is null group by category`,
         [local.accountId],
       );
-      const usedBytes = rows.reduce((sum, { bytes }) => sum + Number(bytes), 0);
+      const [hidden] = await query<{ bytes: string | null }>(
+        em,
+        `select sum(size_bytes) as bytes from local_entries
+         where account_id = ? and category is not null and hidden_by is not null`,
+        [local.accountId],
+      );
+      const usedBytes = live.reduce((sum, { bytes }) => sum + Number(bytes), Number(hidden?.bytes ?? 0));
       const freeBytes = await local.blobs.freeBytes();
       return {
         totalBytes: usedBytes + freeBytes,
         usedBytes,
         freeBytes,
-        byCategory: rows
-          .filter(({ live }) => Boolean(live))
-          .map(({ category, count, bytes }) => ({ category, count: Number(count), bytes: Number(bytes) })),
+        byCategory: live.map(({ category, count, bytes }) => ({
+          category,
+          count: Number(count),
+          bytes: Number(bytes),
+        })),
       };
     },
 

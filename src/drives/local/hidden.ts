@@ -17,7 +17,7 @@ export async function hideTree(
     em,
     `with recursive tree (id) as (
        select id from local_entries where id = ? union all
-       select e.id from tree join local_entries e on e.parent_id = tree.id and e.hidden_by is null)
+       select e.id from tree cross join local_entries e where e.parent_id = tree.id and e.hidden_by is null)
      update local_entries set hidden_by = ?, revision = revision + 1 where id in (select id from tree)`,
     [topId, topId],
   );

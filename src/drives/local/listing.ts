@@ -215,7 +215,10 @@ export async function entriesById(
   );
 }
 
-/** The part of a query that keeps to what is below a folder. The root needs none: all is below it. */
+/**
+ * The part of a query that keeps to what is below a folder. The root needs none: all is below it. The joins of the walks
+ * are `cross join`s, whose order SQLite keeps: else it may build an index of the whole table for one walk.
+ */
 export function scopeBelow(
   local: LocalContext,
   folderId: string,
@@ -224,8 +227,8 @@ export function scopeBelow(
   return {
     with: `with recursive folders (id) as (
        select id from local_entries where id = ? union all
-       select f.id from folders join local_entries f
-       on f.parent_id = folders.id and f.kind = 'FOLDER' and f.hidden_by is null)`,
+       select f.id from folders cross join local_entries f
+       where f.parent_id = folders.id and f.kind = 'FOLDER' and f.hidden_by is null)`,
     where: 'and e.parent_id in (select id from folders)',
     params: [folderId],
   };

@@ -150,7 +150,7 @@ async function lineagesOf(em: EntityManager, ids: readonly string[]): Promise<Ma
        select id, id, parent_id, kind, name, account_id, hidden_by, 0 from local_entries where id in (?)
        union all
        select up.start_id, e.id, e.parent_id, e.kind, e.name, e.account_id, e.hidden_by, up.depth + 1
-       from up join local_entries e on e.id = up.parent_id
+       from up cross join local_entries e where e.id = up.parent_id
      ) select * from up order by start_id, depth`,
     [ids],
   );

@@ -30,7 +30,7 @@ const LocalEntrySchema = defineEntity({
     { name: 'local_entries_usage', properties: ['accountId', 'category', 'hiddenBy', 'sizeBytes'] },
     { name: 'local_entries_hidden', properties: ['hiddenBy', 'id'], where: 'hidden_by is not null' },
     { name: 'local_entries_bin', properties: ['accountId', 'trashedAt', 'id'], where: 'trashed_at is not null' },
-    { name: 'local_entries_to_reap', properties: ['reapAfter'], where: 'reap_after is not null' },
+    { name: 'local_entries_to_reap', properties: ['accountId', 'reapAfter'], where: 'reap_after is not null' },
   ],
   properties: {
     id: p.string().length(36).primary().onCreate(newId),

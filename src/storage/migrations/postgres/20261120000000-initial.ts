@@ -3,7 +3,7 @@ import { Migration } from '@mikro-orm/migrations';
 export class Initial extends Migration {
   override up(): void | Promise<void> {
     this.addSql(
-      `create table "accounts" ("id" varchar(36) not null, "owner_id" varchar(36) not null, "provider" varchar(16) not null, "label" varchar(128) not null, "shared" boolean not null default false, "status" varchar(32) not null, "provider_user_id" varchar(128) null, "settings" jsonb not null, "sealed_credentials" text null, "credentials_expire_at" timestamptz null, "credentials_refreshed_at" timestamptz null, "created_at" timestamptz not null, "updated_at" timestamptz not null, primary key ("id"));`,
+      `create table "accounts" ("id" varchar(36) not null, "owner_id" varchar(36) not null, "provider" varchar(16) not null, "label" varchar(128) not null, "shared" boolean not null default false, "status" varchar(32) not null, "provider_user_id" varchar(128) null, "settings" jsonb not null, "sealed_credentials" text null, "credentials_expire_at" timestamptz null, "credentials_refreshed_at" timestamptz null, "refresh_owner" varchar(64) null, "refresh_until" timestamptz null, "refresh_sends" int not null default 0, "created_at" timestamptz not null, "updated_at" timestamptz not null, primary key ("id"));`,
     );
     this.addSql(`create index "accounts_owner_id_created_at_id_index" on "accounts" ("owner_id", "created_at", "id");`);
 
@@ -89,7 +89,9 @@ export class Initial extends Migration {
     this.addSql(
       `create index "local_entries_bin" on "local_entries" ("account_id", "trashed_at", "id") where trashed_at is not null;`,
     );
-    this.addSql(`create index "local_entries_to_reap" on "local_entries" ("reap_after") where reap_after is not null;`);
+    this.addSql(
+      `create index "local_entries_to_reap" on "local_entries" ("account_id", "reap_after") where reap_after is not null;`,
+    );
     this.addSql(
       `create unique index "local_entries_siblings" on "local_entries" ("parent_id", "name_key") where hidden_by is null;`,
     );
@@ -110,7 +112,7 @@ export class Initial extends Migration {
     this.addSql(`create index "sessions_expires_at_index" on "sessions" ("expires_at");`);
 
     this.addSql(
-      `create table "transfers" ("id" varchar(36) not null, "user_id" varchar(36) not null, "kind" varchar(8) not null, "state" varchar(16) not null, "phase" varchar(16) null, "route" varchar(16) null, "account_id" varchar(36) not null, "parent_ref" text not null, "name" varchar(255) not null, "on_conflict" varchar(8) not null, "source" jsonb not null, "mime_type" varchar(128) null, "expected_hashes" jsonb not null, "hash_algorithms" jsonb not null, "spool_hashes" jsonb null, "bytes_total" bigint null, "bytes_done" bigint not null default '0', "upload_token_hash" varchar(64) null, "driver_session" jsonb null, "entry_ref" text null, "failure" jsonb null, "attempts" int not null default 0, "revision" int not null default 1, "run_after" timestamptz not null, "lease_owner" varchar(64) null, "lease_until" timestamptz null, "fence" int not null default 0, "expires_at" timestamptz null, "created_at" timestamptz not null, "started_at" timestamptz null, "finished_at" timestamptz null, primary key ("id"));`,
+      `create table "transfers" ("id" varchar(36) not null, "user_id" varchar(36) not null, "kind" varchar(8) not null, "state" varchar(16) not null, "phase" varchar(16) null, "route" varchar(16) null, "account_id" varchar(36) not null, "parent_ref" text not null, "name" varchar(255) not null, "on_conflict" varchar(8) not null, "source" jsonb not null, "mime_type" varchar(128) null, "expected_hashes" jsonb not null, "hash_algorithms" jsonb not null, "spool_hashes" jsonb null, "bytes_total" bigint null, "bytes_done" bigint not null default '0', "upload_token_hash" varchar(64) null, "upload_metadata" text null, "driver_session" jsonb null, "entry_ref" text null, "failure" jsonb null, "attempts" int not null default 0, "revision" int not null default 1, "run_after" timestamptz not null, "lease_owner" varchar(64) null, "lease_until" timestamptz null, "fence" int not null default 0, "expires_at" timestamptz null, "created_at" timestamptz not null, "started_at" timestamptz null, "finished_at" timestamptz null, primary key ("id"));`,
     );
     this.addSql(
       `alter table "transfers" add constraint "transfers_upload_token_hash_unique" unique ("upload_token_hash");`,

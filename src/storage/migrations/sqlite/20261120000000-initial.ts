@@ -3,7 +3,7 @@ import { Migration } from '@mikro-orm/migrations';
 export class Initial extends Migration {
   override up(): void | Promise<void> {
     this.addSql(
-      `create table \`accounts\` (\`id\` text not null primary key, \`owner_id\` text not null, \`provider\` text not null, \`label\` text not null, \`shared\` integer not null default false, \`status\` text not null, \`provider_user_id\` text null, \`settings\` json not null, \`sealed_credentials\` text null, \`credentials_expire_at\` datetime null, \`credentials_refreshed_at\` datetime null, \`created_at\` datetime not null, \`updated_at\` datetime not null);`,
+      `create table \`accounts\` (\`id\` text not null primary key, \`owner_id\` text not null, \`provider\` text not null, \`label\` text not null, \`shared\` integer not null default false, \`status\` text not null, \`provider_user_id\` text null, \`settings\` json not null, \`sealed_credentials\` text null, \`credentials_expire_at\` datetime null, \`credentials_refreshed_at\` datetime null, \`refresh_owner\` text null, \`refresh_until\` datetime null, \`refresh_sends\` integer not null default 0, \`created_at\` datetime not null, \`updated_at\` datetime not null);`,
     );
     this.addSql(
       `create index \`accounts_owner_id_created_at_id_index\` on \`accounts\` (\`owner_id\`, \`created_at\`, \`id\`);`,
@@ -90,7 +90,7 @@ export class Initial extends Migration {
       `create index \`local_entries_bin\` on \`local_entries\` (\`account_id\`, \`trashed_at\`, \`id\`) where trashed_at is not null;`,
     );
     this.addSql(
-      `create index \`local_entries_to_reap\` on \`local_entries\` (\`reap_after\`) where reap_after is not null;`,
+      `create index \`local_entries_to_reap\` on \`local_entries\` (\`account_id\`, \`reap_after\`) where reap_after is not null;`,
     );
     this.addSql(
       `create unique index \`local_entries_siblings\` on \`local_entries\` (\`parent_id\`, \`name_key\`) where hidden_by is null;`,
@@ -110,7 +110,7 @@ export class Initial extends Migration {
     this.addSql(`create index \`sessions_expires_at_index\` on \`sessions\` (\`expires_at\`);`);
 
     this.addSql(
-      `create table \`transfers\` (\`id\` text not null primary key, \`user_id\` text not null, \`kind\` text not null, \`state\` text not null, \`phase\` text null, \`route\` text null, \`account_id\` text not null, \`parent_ref\` text not null, \`name\` text not null, \`on_conflict\` text not null, \`source\` json not null, \`mime_type\` text null, \`expected_hashes\` json not null, \`hash_algorithms\` json not null, \`spool_hashes\` json null, \`bytes_total\` bigint null, \`bytes_done\` bigint not null default '0', \`upload_token_hash\` text null, \`driver_session\` json null, \`entry_ref\` text null, \`failure\` json null, \`attempts\` integer not null default 0, \`revision\` integer not null default 1, \`run_after\` datetime not null, \`lease_owner\` text null, \`lease_until\` datetime null, \`fence\` integer not null default 0, \`expires_at\` datetime null, \`created_at\` datetime not null, \`started_at\` datetime null, \`finished_at\` datetime null);`,
+      `create table \`transfers\` (\`id\` text not null primary key, \`user_id\` text not null, \`kind\` text not null, \`state\` text not null, \`phase\` text null, \`route\` text null, \`account_id\` text not null, \`parent_ref\` text not null, \`name\` text not null, \`on_conflict\` text not null, \`source\` json not null, \`mime_type\` text null, \`expected_hashes\` json not null, \`hash_algorithms\` json not null, \`spool_hashes\` json null, \`bytes_total\` bigint null, \`bytes_done\` bigint not null default '0', \`upload_token_hash\` text null, \`upload_metadata\` text null, \`driver_session\` json null, \`entry_ref\` text null, \`failure\` json null, \`attempts\` integer not null default 0, \`revision\` integer not null default 1, \`run_after\` datetime not null, \`lease_owner\` text null, \`lease_until\` datetime null, \`fence\` integer not null default 0, \`expires_at\` datetime null, \`created_at\` datetime not null, \`started_at\` datetime null, \`finished_at\` datetime null);`,
     );
     this.addSql(`create unique index \`transfers_upload_token_hash_unique\` on \`transfers\` (\`upload_token_hash\`);`);
     this.addSql(`create index \`transfers_expires_at_index\` on \`transfers\` (\`expires_at\`);`);
