@@ -1,0 +1,255 @@
+import { Readable } from 'node:stream';
+import type { DriveDefinition, DriveEntry, Driver, Page, PageRequest, ProviderId } from '../../src/drives/driver.ts';
+import { DriveError } from '../../src/drives/errors.ts';
+import { newId } from '../../src/lib/ids.ts';
+import { Account } from '../../src/storage/entities/account.ts';
+import type { TestApp } from './app.ts';
+
+export interface MemoryDriveOptions {
+  /** Default NETDISK. */
+  readonly id?: ProviderId;
+  /** Default 1000. */
+  readonly pageMax?: number;
+  /** Optional acts that it has, of those below; default none. */
+  readonly acts?: readonly OptionalAct[];
+  /** Whether listings leave `path` out, as providers do that know ids only. */
+  readonly pathless?: boolean;
+}
+
+type OptionalAct =
+  | 'statMany'
+  | 'pathOf'
+  | 'count'
+  | 'createFolder'
+  | 'searchByName'
+  | 'usage'
+  | 'media'
+  | 'move'
+  | 'remove'
+  | 'changes';
+
+export interface MemoryDrive {
+  readonly definition: DriveDefinition;
+  /** The acts that were called, in order. */
+  readonly calls: string[];
+  /** Makes files and folders by their paths, folders by a slash at the end, in the drive of every account. */
+  put(...paths: readonly string[]): void;
+  /** Lets an act fail until `mend`. `times` acts go well before. */
+  fail(act: string, error: DriveError | Error, after?: number): void;
+  mend(): void;
+}
+
+/**
+ * A drive with only what the contract requires, as far as a test does not ask for more: pages without cursors of items,
+ * no look-up of paths. All accounts see the same entries.
+ */
+export function memoryDrive({
+  id = 'NETDISK',
+  pageMax = 1000,
+  acts = [],
+  pathless,
+}: MemoryDriveOptions = {}): MemoryDrive {
+  const root = entryOf('root', null, '', 'FOLDER');
+  const entries = new Map<string, DriveEntry>([[root.ref, root]]);
+  const calls: string[] = [];
+  const failures = new Map<string, { readonly error: Error; after: number }>();
+
+  const fault = (category: 'not_found' | 'already_exists', message: string, existingRef?: string): DriveError =>
+    new DriveError(category, message, { provider: id, ...(existingRef ? { existingRef } : {}) });
+  const begin = (act: string): void => {
+    calls.push(act);
+    const failure = failures.get(act);
+    if (failure && failure.after <= 0) throw failure.error;
+    if (failure) failure.after -= 1;
+  };
+  const find = (ref: string): DriveEntry => {
+    const entry = entries.get(ref);
+    if (!entry) throw fault('not_found', 'There is no such entry on the drive.');
+    return entry;
+  };
+  const shown = (entry: DriveEntry): DriveEntry => ({ ...entry, path: pathless ? null : pathOf(entry) });
+  const pathOf = (entry: DriveEntry): string => {
+    if (entry.parentRef === null) return '/';
+    const above = pathOf(find(entry.parentRef));
+    return `${above === '/' ? '' : above}/${entry.name}`;
+  };
+  const add = (parentRef: string, name: string, kind: DriveEntry['kind']): DriveEntry => {
+    const existing = [...entries.values()].find((entry) => entry.parentRef === parentRef && entry.name === name);
+    if (existing) throw fault('already_exists', `“${name}” is there already.`, existing.ref);
+    const entry = entryOf(`ref/${name}:${entries.size}`, parentRef, name, kind);
+    entries.set(entry.ref, entry);
+    return entry;
+  };
+  const pageOf = (all: readonly DriveEntry[], { cursor, limit }: PageRequest): Page<DriveEntry> => {
+    const from = cursor === null ? 0 : Number(cursor);
+    const to = from + Math.min(limit, pageMax);
+    return {
+      items: all.slice(from, to).map(shown),
+      nextCursor: to < all.length ? String(to) : null,
+      totalCount: null,
+    };
+  };
+
+  const required: Driver = {
+    capabilities: {
+      nameBytesMax: 255,
+      caseSensitive: true,
+      fileBytesMax: null,
+      listPageMax: pageMax,
+      hashes: [],
+      sorts: ['NAME'],
+    },
+    rootRef: root.ref,
+    async list(folderRef, { kind }, page) {
+      begin('list');
+      find(folderRef);
+      const all = [...entries.values()].filter(
+        (entry) => entry.parentRef === folderRef && (!kind || entry.kind === kind),
+      );
+      return pageOf(all, page);
+    },
+    async stat(ref) {
+      begin('stat');
+      return shown(find(ref));
+    },
+    async read() {
+      begin('read');
+      return Readable.from([]);
+    },
+  };
+  const optional: Required<Pick<Driver, OptionalAct>> = {
+    async statMany(refs) {
+      begin('statMany');
+      return refs.map((ref) => (entries.has(ref) ? shown(find(ref)) : null));
+    },
+    async pathOf(ref) {
+      begin('pathOf');
+      return pathOf(find(ref));
+    },
+    async count(folderRef) {
+      begin('count');
+      return [...entries.values()].filter((entry) => entry.parentRef === folderRef).length;
+    },
+    async createFolder(parentRef, name) {
+      begin('createFolder');
+      return shown(add(parentRef, name, 'FOLDER'));
+    },
+    async searchByName({ query }, page) {
+      begin('searchByName');
+      return pageOf(
+        [...entries.values()].filter(({ name }) => name.includes(query)),
+        page,
+      );
+    },
+    async usage() {
+      begin('usage');
+      return { totalBytes: null, usedBytes: entries.size, freeBytes: null, byCategory: null };
+    },
+    async move(ref, parentRef) {
+      begin('move');
+      const moved = { ...find(ref), parentRef: find(parentRef).ref };
+      entries.set(ref, moved);
+      return shown(moved);
+    },
+    async remove(ref) {
+      begin('remove');
+      find(ref);
+      entries.delete(ref);
+    },
+    async changes(page) {
+      begin('changes');
+      const created = pageOf([...entries.values()].slice(1), page);
+      return {
+        ...created,
+        items: created.items.map((entry) => ({
+          kind: 'CREATED' as const,
+          entryRef: entry.ref,
+          entryKind: entry.kind,
+          entry,
+          path: entry.path,
+          at: entry.createdAt ?? new Date(0),
+        })),
+        complete: false,
+      };
+    },
+    media: {
+      async thumbnails(ref) {
+        begin('media.thumbnails');
+        return [{ url: `https://thumbnails.example/${ref}`, width: 64, height: 48, expiresAt: null }];
+      },
+      async info() {
+        begin('media.info');
+        return { durationSeconds: 1.5, width: 640, height: 480 };
+      },
+      async playlist(ref, quality) {
+        begin('media.playlist');
+        return { url: `https://playlists.example/${ref}/${quality}`, headers: {}, expiresAt: null };
+      },
+    },
+  };
+  const driver: Driver = { ...required, ...Object.fromEntries(acts.map((act) => [act, optional[act]])) };
+
+  return {
+    definition: {
+      id,
+      title: 'Drive of a test',
+      linkMethods: ['PASSWORD'],
+      settings: [{ name: 'password', title: 'Password', help: 'Any.', secret: true, required: true }],
+      errorCodes: [{ code: '-1', meaning: 'Broken.', category: 'unavailable', retryable: true, hint: 'Wait.' }],
+      create: () => driver,
+    },
+    calls,
+    put: (...paths) => {
+      for (const path of paths) {
+        const names = path.split('/').filter((name) => name !== '');
+        let parent = root;
+        for (const [index, name] of names.entries()) {
+          const isLast = index === names.length - 1;
+          const existing = [...entries.values()].find((entry) => entry.parentRef === parent.ref && entry.name === name);
+          parent = existing ?? add(parent.ref, name, isLast && !path.endsWith('/') ? 'FILE' : 'FOLDER');
+        }
+      }
+    },
+    fail: (act, error, after = 0) => void failures.set(act, { error, after }),
+    mend: () => failures.clear(),
+  };
+}
+
+const entryOf = (ref: string, parentRef: string | null, name: string, kind: DriveEntry['kind']): DriveEntry => ({
+  ref,
+  kind,
+  name,
+  parentRef,
+  path: null,
+  sizeBytes: kind === 'FILE' ? 1 : null,
+  createdAt: new Date('2026-01-02T03:04:05Z'),
+  modifiedAt: null,
+  revision: null,
+  mimeType: null,
+  category: null,
+  hashes: {},
+  deletedAt: null,
+});
+
+/** Links an account past the provider; gives its row. */
+export async function linkAccount(
+  { app }: TestApp,
+  ownerId: string,
+  more: Partial<Pick<Account, 'provider' | 'label' | 'shared' | 'status' | 'sealedCredentials'>> = {},
+): Promise<Account> {
+  const row = {
+    id: newId(),
+    ownerId,
+    provider: 'NETDISK',
+    label: 'Linked',
+    shared: false,
+    status: 'ACTIVE' as const,
+    settings: {},
+    createdAt: new Date(),
+    updatedAt: new Date(),
+    ...more,
+  };
+  const em = app.storage.fork();
+  await em.insert(Account, row);
+  return em.findOneOrFail(Account, { id: row.id });
+}
