@@ -26,6 +26,11 @@ const AccountSchema = defineEntity({
     sealedCredentials: p.text().nullable().hidden(),
     credentialsExpireAt: p.datetime().nullable(),
     credentialsRefreshedAt: p.datetime().nullable(),
+    /** Who refreshes the tokens now, and until when it may be believed alive: one process at a time. */
+    refreshOwner: p.string().length(64).nullable(),
+    refreshUntil: p.datetime().nullable(),
+    /** How often the present refresh token was sent without an answer that was stored. */
+    refreshSends: p.integer().default(0),
     createdAt: p.datetime().onCreate(() => new Date()),
     updatedAt: p
       .datetime()
