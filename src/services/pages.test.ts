@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Page, PageRequest } from '../drives/driver.ts';
 import { InvalidInputError } from '../lib/errors.ts';
-import { readPage } from './pages.ts';
+import { type ItemPage, readPage } from './pages.ts';
 
 /** A listing of the numbers from 0, by a provider that has pages only, or cursors of items too. */
 const numbers =
@@ -38,7 +38,7 @@ describe('paging through a driver', () => {
           let after: string | null = null;
           for (let turn = 0; ; turn += 1) {
             const limit = limits[turn % limits.length] ?? 1;
-            const page = await readPage(list, { limit, after }, options.pageMax);
+            const page: ItemPage<number> = await readPage(list, { limit, after }, options.pageMax);
             assert.ok(page.items.length <= limit);
             assert.equal(page.cursors.length, page.items.length);
             seen.push(...page.items);

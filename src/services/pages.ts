@@ -35,7 +35,7 @@ export async function readPage<Item>(
   let place = after === null ? START : placeOf(after);
   for (;;) {
     const size = place.skip > 0 ? place.size : Math.min(limit - items.length, pageMax);
-    const page = await list({ cursor: place.cursor, limit: size });
+    const page = await read(list, { cursor: place.cursor, limit: size }, items.length === 0 && after !== null);
     const shown = page.items.slice(place.skip, place.skip + limit - items.length);
     for (const [index, item] of shown.entries()) {
       items.push(item);
@@ -48,6 +48,21 @@ export async function readPage<Item>(
     place = { ...START, cursor: page.nextCursor };
   }
 }
+
+async function read<Item>(
+  list: (page: PageRequest) => Promise<Page<Item>>,
+  request: PageRequest,
+  isCallersCursor: boolean,
+): Promise<Page<Item>> {
+  try {
+    return await list(request);
+  } catch (error) {
+    throw isCallersCursor && error instanceof InvalidInputError ? notOurCursor(error) : error;
+  }
+}
+
+const notOurCursor = (cause?: unknown): InvalidInputError =>
+  new InvalidInputError([{ path: ['after'], message: 'must be a cursor that this list gave' }], { cause });
 
 /** A place in a driver's listing. */
 interface Place {
@@ -66,7 +81,7 @@ const PLACE = z.union([
 
 function placeOf(cursor: string): Place {
   const [at, skip = 0, size = 0] = decodeCursor(cursor, PLACE) ?? [];
-  if (at === undefined) throw InvalidInputError.at('after', 'must be a cursor that this list gave');
+  if (at === undefined) throw notOurCursor();
   return { cursor: at, skip, size };
 }
 
