@@ -1,3 +1,4 @@
+import { hkdfSync } from 'node:crypto';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
@@ -8,13 +9,16 @@ import type { EventBus } from './events/bus.ts';
 import { openEventBus } from './events/open.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import type { Logger } from './lib/log.ts';
+import { Secret } from './lib/secret.ts';
 import { systemTimer } from './lib/timer.ts';
 import { createContentRoute } from './server/content.ts';
 import { createDirectLinkRoute } from './server/direct-link.ts';
+import { createFactsReader } from './server/facts.ts';
 import type { Yoga } from './server/graphql.ts';
 import { createMetrics } from './server/metrics.ts';
 import { createOrigin } from './server/origin.ts';
 import { createServing, type ServerTuning, type Serving } from './server/serve.ts';
+import { createUploadRoutes } from './server/uploads.ts';
 import { Accounts } from './services/accounts.ts';
 import { DownloadAllowances } from './services/allowance.ts';
 import { Audit } from './services/audit.ts';
@@ -36,9 +40,12 @@ import { Notices } from './services/notices.ts';
 import { Search } from './services/search.ts';
 import { Health, type Services } from './services/services.ts';
 import { Throttle } from './services/throttle.ts';
+import { Transfers } from './services/transfers.ts';
+import { Uploads } from './services/uploads.ts';
 import { BlobStore } from './storage/blobs.ts';
 import { openStorage, type Storage } from './storage/orm.ts';
-import { loadKeyRing } from './vault/keyring.ts';
+import { openTransfers } from './transfers/open.ts';
+import { type KeyRing, loadKeyRing } from './vault/keyring.ts';
 
 /** What a test may replace. */
 export interface AppOverrides {
@@ -103,6 +110,17 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   const editing = new Editing({ accounts, entries, idempotency, log });
   const search = new Search(accounts, log);
   const changes = new Changes({ accounts, entries, events, clock });
+  const works = await openTransfers({
+    ...config,
+    storage,
+    events,
+    clock,
+    log,
+    openDrive: async (userId, accountId) => (await accounts.openForUser(userId, accountId)).driver,
+  });
+  const transfers = new Transfers({ ...config, storage, clock, works });
+  const tokenKey = uploadTokenKey(jwtKeys);
+  const uploads = new Uploads({ ...config, clock, works, transfers, entries, idempotency, tokenKey });
   const allowances = new DownloadAllowances({
     storage,
     clock,
@@ -128,10 +146,12 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
       allowances: () => allowances.sweep(),
       downloads: () => downloads.sweep(),
       directLinks: () => directLinks.sweep(),
+      transfers: () => works.sweep(),
     },
     log,
   );
   housekeeping.start();
+  works.start();
   const services: Services = {
     health: new Health(storage),
     links,
@@ -148,6 +168,8 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     allowances,
     downloads,
     directLinks,
+    transfers,
+    uploads,
     notices: new Notices(events, audit, clock),
   };
   const serving = createServing({
@@ -160,6 +182,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     onRevoked: (listener) => void events.on('grant.revoked', listener),
     routes: [
       createContentRoute({ downloads, clock, log }),
+      ...createUploadRoutes({ uploads, links, clock, clientOf: createFactsReader({ ...config, identity }) }),
       createDirectLinkRoute({ links: directLinks, clock, log, trustProxy: config.trustProxy }),
     ],
     ...overrides.server,
@@ -175,8 +198,9 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     drain: (times) => serving.drain(times),
     close: async () => {
       await serving.close();
+      await works.close();
       await housekeeping.close();
-      await identity.close();
+      await identity.settled();
       mailer.close();
       await events.close();
       await throttle.close();
@@ -184,3 +208,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     },
   };
 }
+
+/** A key of its own for the tokens of upload URLs, so that one of them says nothing about a session's. */
+const uploadTokenKey = ({ current }: KeyRing): Secret<Buffer> =>
+  new Secret(Buffer.from(hkdfSync('sha256', current.key.reveal(), '', 'panql upload urls', 32)));

@@ -49,8 +49,8 @@ export interface Identity {
   readonly hasher: PasswordHasher;
   /** Removes what ended long ago. */
   sweep(): Promise<void>;
-  /** Waits for what goes on in the background. */
-  close(): Promise<void>;
+  /** Resolves when nothing goes on in the background. */
+  settled(): Promise<void>;
 }
 
 export async function createIdentity(options: IdentityOptions): Promise<Identity> {
@@ -70,7 +70,7 @@ export async function createIdentity(options: IdentityOptions): Promise<Identity
     invitations: new Invitations(options),
     users: new Users({ ...options, grants }),
     sweep: () => sweep(options.storage, options.clock),
-    close: () => passwords.settled(),
+    settled: () => passwords.settled(),
   };
 }
 
