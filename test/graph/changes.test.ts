@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { createRoot } from '../../src/drives/local/root.ts';
+import { encodeEntryId, encodeGlobalId } from '../../src/graph/ids.ts';
+import { newId } from '../../src/lib/ids.ts';
+import { Account } from '../../src/storage/entities/account.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { putFile } from '../support/files.ts';
+import { linkAccount } from '../support/memory-drive.ts';
+import { type Person, registerUser } from '../support/people.ts';
+import { ask, openSse, type Result, TRANSPORTS } from '../support/transports.ts';
+
+const WATCH = `subscription ($folderId: ID!) { entryChanged(folderId: $folderId) {
+  kind path at entryId entry { id name path parent { name } } } }`;
+const ACCOUNT = 'subscription ($accountId: ID!) { accountUpdated(accountId: $accountId) { id label root { id } } }';
+
+describe('changes', { timeout: 60_000 }, () => {
+  let app: TestApp;
+  let person: Person;
+  let other: Person;
+
+  before(async () => {
+    app = await startTestApp();
+    person = await registerUser(app);
+    other = await registerUser(app);
+  });
+  after(() => app.close());
+
+  // biome-ignore lint/suspicious/noExplicitAny: tests read answers freely.
+  type Answer = any;
+
+  const change = async (mutation: string, type: string, input: object, who = person): Promise<Answer> => {
+    const folder = mutation === 'createFolder' ? '... on CreateFolderPayload { folder { id } }' : '';
+    const document = `mutation ($input: ${type}!) { ${mutation}(input: $input) {
+      __typename ${folder} ... on UserError { message } } }`;
+    return (await app.graphql<Answer>(document, { input }, who.token)).data[mutation];
+  };
+  const makeFolder = async (name: string, parent: object = at('/')): Promise<string> =>
+    (await change('createFolder', 'CreateFolderInput', { parent, name })).folder.id;
+  const at = (path: string, who = person): object => ({ path: { accountId: who.accountId, path } });
+  const watch = (query: string, variables: object, who = person): AsyncGenerator<Result> =>
+    openSse(app.url, { query, variables, token: who.token });
+  const next = async (stream: AsyncGenerator<Result>): Promise<Answer> => {
+    const { value, done } = await stream.next();
+    assert.ok(!done, 'the stream ended');
+    assert.equal(value.errors, undefined, JSON.stringify(value.errors));
+    return value.data;
+  };
+
+  it('of a folder are told live, after the folder itself', async () => {
+    const folderId = await makeFolder('watched');
+    const elsewhere = await makeFolder('elsewhere');
+    const stream = watch(WATCH, { folderId });
+    const { entryChanged: first } = await next(stream);
+    assert.equal(first.kind, 'MODIFIED');
+    assert.equal(first.entryId, folderId);
+    assert.equal(first.entry.path, '/watched');
+
+    await makeFolder('not here', { id: elsewhere });
+    const child = await makeFolder('child', { id: folderId });
+    const { entryChanged: created } = await next(stream);
+    assert.deepEqual(
+      { ...created, at: null },
+      {
+        kind: 'CREATED',
+        path: '/watched/child',
+        at: null,
+        entryId: child,
+        entry: { id: child, name: 'child', path: '/watched/child', parent: { name: 'watched' } },
+      },
+    );
+    await change('renameEntry', 'RenameEntryInput', { entry: { id: child }, name: 'renamed' });
+    const { entryChanged: renamed } = await next(stream);
+    assert.deepEqual([renamed.kind, renamed.entry.name], ['MOVED', 'renamed']);
+    await change('renameEntry', 'RenameEntryInput', { entry: { id: folderId }, name: 'watched too' });
+    await change('moveEntries', 'MoveEntriesInput', { entries: [{ id: child }], destination: { id: elsewhere } });
+    const { entryChanged: left } = await next(stream);
+    assert.deepEqual([left.kind, left.path, left.entry.parent.name], ['MOVED', '/elsewhere/renamed', 'elsewhere']);
+    await change('moveEntries', 'MoveEntriesInput', { entries: [{ id: child }], destination: { id: folderId } });
+    await next(stream);
+    await change('deleteEntries', 'DeleteEntriesInput', { entries: [{ id: child }] });
+    const { entryChanged: deleted } = await next(stream);
+    assert.deepEqual([deleted.kind, deleted.entryId, deleted.entry], ['DELETED', child, null]);
+    await stream.return(undefined);
+  });
+
+  it('are listed after a cursor, which stays good at the end', async () => {
+    const { token } = await registerUser(app, 'reader');
+    const feed = async (after: string | null): Promise<Answer> => {
+      const { data } = await app.graphql<Answer>(
+        `query ($after: String) { viewer { accounts { nodes { id changes(after: $after, first: 2) {
+           complete nodes { kind path } pageInfo { hasNextPage endCursor } } } } } }`,
+        { after },
+        token,
+      );
+      return data.viewer.accounts.nodes[0];
+    };
+    const { id } = await feed(null);
+    const make = (name: string): Promise<unknown> =>
+      app.graphql(
+        'mutation ($input: CreateFolderInput!) { createFolder(input: $input) { __typename } }',
+        { input: { parent: { path: { accountId: id, path: '/' } }, name } },
+        token,
+      );
+    for (const name of ['1', '2', '3']) await make(name);
+    const first = (await feed(null)).changes;
+    assert.equal(first.complete, true);
+    assert.deepEqual(first.nodes, [
+      { kind: 'CREATED', path: '/1' },
+      { kind: 'CREATED', path: '/2' },
+    ]);
+    const second = (await feed(first.pageInfo.endCursor)).changes;
+    assert.deepEqual(second.nodes, [{ kind: 'CREATED', path: '/3' }]);
+    assert.equal(second.pageInfo.hasNextPage, false);
+    assert.deepEqual((await feed(second.pageInfo.endCursor)).changes.nodes, []);
+    await make('4');
+    assert.deepEqual((await feed(second.pageInfo.endCursor)).changes.nodes, [{ kind: 'CREATED', path: '/4' }]);
+  });
+
+  it('are refused for folders that are unknown, of another, or files, over every transport', async () => {
+    const file = await putFile(app, person, 'no folder', Buffer.from('x'));
+    const root = (account: string): string => encodeEntryId('FOLDER', account, account);
+    const cases: [string, string][] = [
+      [root(other.accountRowId), 'NOT_FOUND'],
+      [root(newId()), 'NOT_FOUND'],
+      ['nonsense', 'NOT_FOUND'],
+      [file.id, 'INVALID_INPUT'],
+    ];
+    for (const transport of TRANSPORTS.filter((name) => name !== 'http')) {
+      for (const [folderId, code] of cases) {
+        const [result] = await ask(transport, app.url, { query: WATCH, variables: { folderId }, token: person.token });
+        assert.equal(result?.errors?.[0]?.extensions?.code, code, `${transport} ${folderId}`);
+      }
+    }
+  });
+
+  it('of one user are never told to another', async () => {
+    const stream = watch(WATCH, { folderId: encodeEntryId('FOLDER', other.accountRowId, other.accountRowId) }, other);
+    await next(stream);
+    await makeFolder('a secret');
+    await change('createFolder', 'CreateFolderInput', { parent: at('/', other), name: 'mine' }, other);
+    assert.equal((await next(stream)).entryChanged.path, '/mine');
+    await stream.return(undefined);
+  });
+
+  it('of an account are told live, after the account itself', async () => {
+    const stream = watch(ACCOUNT, { accountId: person.accountId });
+    assert.equal((await next(stream)).accountUpdated.id, person.accountId);
+    await change('updateAccount', 'UpdateAccountInput', { accountId: person.accountId, label: 'first' });
+    assert.equal((await next(stream)).accountUpdated.label, 'first');
+    await change('updateAccount', 'UpdateAccountInput', { accountId: other.accountId, label: 'x' }, other);
+    await change('updateAccount', 'UpdateAccountInput', { accountId: person.accountId, label: 'second' });
+    assert.equal((await next(stream)).accountUpdated.label, 'second');
+    await stream.return(undefined);
+    for (const accountId of [other.accountId, encodeGlobalId('CloudAccount', newId()), 'nonsense']) {
+      const [refused] = await ask('sse', app.url, { query: ACCOUNT, variables: { accountId }, token: person.token });
+      assert.equal(refused?.errors?.[0]?.extensions?.code, 'NOT_FOUND');
+    }
+  });
+
+  it('end when the account is no longer to be seen', async () => {
+    const rowId = await shareDrive();
+    const folder = watch(WATCH, { folderId: encodeEntryId('FOLDER', rowId, rowId) }, other);
+    const account = watch(ACCOUNT, { accountId: encodeGlobalId('CloudAccount', rowId) }, other);
+    await next(folder);
+    await next(account);
+    await app.app.storage.fork().nativeUpdate(Account, { id: rowId }, { shared: false });
+    await app.app.events.publish('account.changed', { accountId: rowId });
+    assert.deepEqual(await folder.next(), { done: true, value: undefined });
+    assert.deepEqual(await account.next(), { done: true, value: undefined });
+  });
+
+  it('are no longer told once the right ended, even if that was not announced', async () => {
+    const rowId = await shareDrive();
+    const folderId = encodeEntryId('FOLDER', rowId, rowId);
+    const folder = watch(WATCH, { folderId }, other);
+    await next(folder);
+    await app.app.storage.fork().nativeUpdate(Account, { id: rowId }, { shared: false });
+    await makeFolder('secret', { id: folderId });
+    assert.deepEqual(await folder.next(), { done: true, value: undefined });
+  });
+
+  /** A built-in drive that everybody may use; gives the row of its account. */
+  async function shareDrive(): Promise<string> {
+    const { id } = await linkAccount(app, person.userId, { provider: 'LOCAL', shared: true });
+    await app.app.storage.transaction((em) => createRoot(em, id, new Date()));
+    return id;
+  }
+});
