@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { finished, type Readable, Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { addAbortSignal, type Readable } from 'node:stream';
+import { recycle } from '../lib/recycling.ts';
 import type { Download } from '../services/download.ts';
 import { answerFile } from './file-answer.ts';
 
@@ -27,6 +27,7 @@ export async function sendFile(
   }
 
   const bytes = await file.read(body.span, gone);
+  bytes.on('error', () => {}); // The loop that reads them tells it; a stream that is not read must not end the process.
   if (gone.aborted) {
     bytes.destroy();
     return;
@@ -47,41 +48,43 @@ export function goneSignal(response: ServerResponse): AbortSignal {
   return controller.signal;
 }
 
+/** Sends one chunk after the other, each handed to the network before the next: so its buffer can be filled again. */
 async function stream(
   bytes: Readable,
   response: ServerResponse,
   lengthBytes: number | null,
   gone: AbortSignal,
 ): Promise<void> {
-  let fault: Error | null = null;
-  const counted = lengthBytes === null ? [] : [exactly(lengthBytes)];
-  for (const source of [bytes, ...counted]) {
-    finished(source, { writable: false }, (error) => {
-      if (error && !gone.aborted) fault ??= error; // Later ones follow from the first, or from the client's leaving.
-    });
-  }
+  let leftBytes = lengthBytes ?? Number.POSITIVE_INFINITY;
+  let last: Buffer | undefined;
   try {
-    await pipeline([bytes, ...counted, response]);
+    for await (const chunk of addAbortSignal(gone, bytes) as AsyncIterable<Buffer>) {
+      leftBytes -= chunk.length;
+      if (leftBytes < 0) throw new Error(`More than the promised ${lengthBytes} bytes came.`);
+      if (leftBytes === 0) {
+        last ??= chunk; // Held back until nothing comes after it.
+        continue;
+      }
+      if (!(await taken(response, chunk))) return;
+      recycle(bytes, chunk);
+    }
+    if (lengthBytes !== null && leftBytes > 0) {
+      throw new Error(`Only ${lengthBytes - leftBytes} of the promised ${lengthBytes} bytes came.`);
+    }
+    response.end(last);
   } catch (error) {
-    if (fault !== null || !gone.aborted) throw fault ?? error;
+    response.destroy();
+    if (!gone.aborted) throw error;
   }
 }
 
-/** Passes bytes on, and fails unless they are exactly so many. The last are held back until nothing comes after them. */
-function exactly(lengthBytes: number): Transform {
-  let passed = 0;
-  let last: Buffer | null = null;
-  return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      passed += chunk.length;
-      if (passed > lengthBytes) return done(new Error(`More than the promised ${lengthBytes} bytes came.`));
-      if (passed < lengthBytes) return done(null, chunk);
-      last ??= chunk; // An empty chunk may follow.
-      done();
-    },
-    flush(done) {
-      if (passed === lengthBytes) done(null, last);
-      else done(new Error(`Only ${passed} of the promised ${lengthBytes} bytes came.`));
-    },
+/** Resolves when the network has the chunk; false: the client has gone. */
+const taken = (response: ServerResponse, chunk: Buffer): Promise<boolean> =>
+  new Promise((resolve) => {
+    const leave = (): void => resolve(false);
+    response.once('close', leave);
+    response.write(chunk, (error) => {
+      response.off('close', leave);
+      resolve(!error);
+    });
   });
-}
