@@ -55,6 +55,18 @@ describe('the deadline of a drive act', () => {
     );
   });
 
+  it('throws a stream away that comes late, also one that the abort has failed', async () => {
+    const gone = new AbortController();
+    const late = Promise.withResolvers<Readable>();
+    const ended = deadlineLayer()(callWith(gone.signal, 'read'), () => late.promise);
+    gone.abort();
+    await assert.rejects(ended, { category: 'cancelled' });
+    const stream = new Readable({ read() {}, signal: gone.signal });
+    const closed = new Promise((resolve) => stream.once('close', resolve));
+    late.resolve(stream);
+    await closed; // An error that nobody hears would have ended the test's process.
+  });
+
   it('does not end a stream that has begun, but for its caller', async (context) => {
     context.mock.timers.enable({ apis: ['setTimeout'] });
     const gone = new AbortController();

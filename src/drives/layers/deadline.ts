@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { DriveError } from '../errors.ts';
 import type { Operation } from '../operations.ts';
 import type { DriveCall, DriveLayer } from './call.ts';
@@ -69,10 +70,12 @@ const timedOut = ({ provider, operation }: DriveCall, cause: unknown): DriveErro
     cause,
   });
 
-/** A stream that nobody will read would keep its file or connection open. */
+/**
+ * A stream that nobody will read would keep its file or connection open. The abort may already have failed it, which
+ * would end the process when nobody listens.
+ */
 function discard(result: unknown): void {
-  if (typeof result === 'object' && result !== null && 'destroy' in result && typeof result.destroy === 'function')
-    result.destroy();
+  if (result instanceof Readable) result.on('error', ignore).destroy();
 }
 
 /** The race has told the failure already. */
