@@ -106,11 +106,13 @@ function graphqlRoute(yoga: Yoga, graphiql: ReturnType<typeof createGraphiql> | 
     path: GRAPHQL_PATH,
     cors: { methods: ['GET', 'POST'], requestHeaders: ['authorization', 'content-type', 'accept', 'cache-control'] },
     handle: async (request, response) => {
-      if (wantsPage(request)) {
+      if (comesToLook(request)) {
         if (graphiql) return graphiql.page(request, response);
-        response.writeHead(404, { 'Content-Type': 'text/plain; charset=utf-8' });
-        response.end('GraphiQL is switched off on this server.\n');
-        return;
+        if (!request.url?.includes('?')) {
+          response.writeHead(404, { 'Content-Type': 'text/plain; charset=utf-8' });
+          response.end('GraphiQL is switched off on this server.\n');
+          return;
+        }
       }
       const admitted = await admitBody(request, response);
       if (admitted === null) return;
@@ -119,9 +121,9 @@ function graphqlRoute(yoga: Yoga, graphiql: ReturnType<typeof createGraphiql> | 
   };
 }
 
-/** A browser that comes to look; one that follows a link with a query gets its answer. */
-const wantsPage = ({ method, headers, url = '' }: IncomingMessage): boolean =>
-  method === 'GET' && (headers.accept ?? '').includes('text/html') && !/[?&]query=/.test(url);
+/** A browser, also by a link that carries an operation: GraphiQL shows it before it runs. */
+const comesToLook = ({ method, headers }: IncomingMessage): boolean =>
+  method === 'GET' && (headers.accept ?? '').includes('text/html');
 
 /** Aborts when the client goes away before its answer. */
 function endingWith(response: ServerResponse): AbortController {

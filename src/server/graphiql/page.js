@@ -84,10 +84,17 @@ globalThis.MonacoEnvironment = {
   getWorkerUrl: (_module, label) => settings.workers[label] ?? settings.workers.editorWorkerService,
 };
 
+// GraphiQL takes the variables of the first tab from here only; later it remembers its tabs itself.
+const [first] = settings.tabs;
+const atFirst = localStorage.getItem('graphiql:tabState')
+  ? {}
+  : { initialVariables: first.variables, initialHeaders: first.headers };
+
 globalThis.YogaGraphiQL.renderYogaGraphiQL(document.querySelector('#graphiql'), {
   endpoint: settings.endpoint,
   defaultTabs: settings.tabs,
-  defaultHeaders: settings.tabs[0].headers,
+  defaultHeaders: first.headers,
+  ...atFirst,
   defaultEditorToolsVisibility: 'variables',
   shouldPersistHeaders: false,
   subscriptionsProtocol: 'SSE', // By fetch, which carries the headers; a browser's WebSocket cannot.

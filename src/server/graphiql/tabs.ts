@@ -13,20 +13,25 @@ const json = (value: object): string => JSON.stringify(value, null, 2);
 /** What a new user opens first. A test holds each against the schema. */
 export const DEFAULT_TABS: readonly Tab[] = [
   {
-    query: `# Welcome to PanQL: one GraphQL API for every cloud drive.
+    query: `# Welcome to PanQL!
 #
-# 1. Press the play button: it makes your user and signs you in. The first
-#    user of a server is its administrator.
-# 2. Go through the tabs from left to right.
+# 1. Choose a name and a password below, then press
+#    the play button. The first user of a server is
+#    its administrator.
+# 2. Go on with the tabs from left to right.
 #
-# This page adds your session to each request. In your own app, send the
-# header \`Authorization: Bearer <accessToken>\`.
+# This page adds your session to each request. Your
+# own app sends it as a header: see "Headers" below.
 
 mutation Register($input: RegisterInput!) {
   register(input: $input) {
     ... on RegisterPayload {
       user { id username role }
-      session { accessToken accessTokenExpiresAt refreshToken }
+      session {
+        accessToken
+        accessTokenExpiresAt
+        refreshToken
+      }
     }
     ... on UserError { code message }
   }
@@ -40,7 +45,11 @@ mutation Register($input: RegisterInput!) {
   login(input: $input) {
     ... on LoginPayload {
       user { id username role }
-      session { accessToken accessTokenExpiresAt refreshToken }
+      session {
+        accessToken
+        accessTokenExpiresAt
+        refreshToken
+      }
     }
     ... on UserError { code message }
   }
@@ -75,13 +84,16 @@ query Files {
     headers: HEADERS,
   },
   {
-    query: `# Put the id of a folder (from the tab "Files") into the variables.
-# Then send the bytes to \`uploadUrl\` by any tus 1.0 client, or by curl:
+    query: `# Put the id of a folder, from the tab "Files", into
+# the variables. Then send the bytes to \`uploadUrl\`
+# by any client of tus 1.0, or by curl:
 #
-#   printf 'Hello, cloud!' | curl -X PATCH --data-binary @- <uploadUrl> \\
-#     -H 'Tus-Resumable: 1.0.0' -H 'Upload-Offset: 0' \\
-#     -H 'Content-Type: application/offset+octet-stream' \\
-#     -H 'Authorization: Bearer <accessToken>'
+# printf 'Hello, cloud!' | curl -X PATCH <uploadUrl> \\
+#   -H 'Tus-Resumable: 1.0.0' \\
+#   -H 'Upload-Offset: 0' \\
+#   -H 'Content-Type: application/offset+octet-stream' \\
+#   -H 'Authorization: Bearer <accessToken>' \\
+#   --data-binary @-
 
 mutation Upload($input: StartUploadInput!) {
   startUpload(input: $input) {
@@ -99,7 +111,8 @@ mutation Upload($input: StartUploadInput!) {
     headers: HEADERS,
   },
   {
-    query: `# All your transfers, live. Leave it running, then upload in another tab of the browser.
+    query: `# All your transfers, live. Leave it running, and
+# upload from a second window of your browser.
 subscription Watch {
   transferEvents {
     cursor
