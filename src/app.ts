@@ -2,12 +2,14 @@ import { hkdfSync } from 'node:crypto';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
+import type { CloudServices } from './drives/cloud.ts';
 import type { DriveDefinition } from './drives/driver.ts';
 import type { EntryChanged } from './drives/local/context.ts';
 import type { DriveServices } from './drives/registry.ts';
 import type { EventBus } from './events/bus.ts';
 import { openEventBus } from './events/open.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
+import { newId } from './lib/ids.ts';
 import type { Logger } from './lib/log.ts';
 import { Secret } from './lib/secret.ts';
 import { systemTimer } from './lib/timer.ts';
@@ -15,6 +17,7 @@ import { createContentRoute } from './server/content.ts';
 import { createDirectLinkRoute } from './server/direct-link.ts';
 import { createFactsReader } from './server/facts.ts';
 import type { Yoga } from './server/graphql.ts';
+import { createLinkCallbackRoute } from './server/link-callback.ts';
 import { createMetrics } from './server/metrics.ts';
 import { createOrigin } from './server/origin.ts';
 import { createServing, type ServerTuning, type Serving } from './server/serve.ts';
@@ -33,7 +36,12 @@ import { Idempotency } from './services/idempotency.ts';
 import { createIdentity } from './services/identity/identity.ts';
 import type { PasswordCost } from './services/identity/passwords.ts';
 import { LinkKeys } from './services/link-keys.ts';
+import { LinkSaving } from './services/link-saving.ts';
 import { LinkTokens } from './services/link-tokens.ts';
+import { Authorizations } from './services/linking/authorizations.ts';
+import { CredentialLinks } from './services/linking/credential-links.ts';
+import { DeviceLinks } from './services/linking/device-links.ts';
+import { AccountLinker } from './services/linking/linker.ts';
 import { Links } from './services/links.ts';
 import { createMailer } from './services/mail.ts';
 import { Notices } from './services/notices.ts';
@@ -45,7 +53,12 @@ import { Uploads } from './services/uploads.ts';
 import { BlobStore } from './storage/blobs.ts';
 import { openStorage, type Storage } from './storage/orm.ts';
 import { openTransfers } from './transfers/open.ts';
+import { createGuard } from './transport/guard.ts';
+import { createOutbound } from './transport/outbound.ts';
+import { Cipher } from './vault/cipher.ts';
 import { type KeyRing, loadKeyRing } from './vault/keyring.ts';
+import { AccountTokens } from './vault/tokens.ts';
+import { Vault } from './vault/vault.ts';
 
 /** What a test may replace. */
 export interface AppOverrides {
@@ -103,8 +116,25 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   });
   const blobs = new BlobStore(join(config.dataDir, 'blobs'), storage, clock);
   const announce = (event: EntryChanged) => void events.publish('entry.changed', event);
-  const drives = new Drives({ storage, blobs, clock, announce }, { metrics: metrics.driveCalled }, overrides.drives);
+  const vault = new Vault(new Cipher(loadKeyRing({ ...config, name: 'VAULT_KEYS', configured: config.vaultKeys })));
+  const outbound = createOutbound({ log, clock, guard: createGuard({ allowCidrs: config.outboundAllowCidrs }) });
+  const tokenParts = { storage, vault, events, clock, log, timer: systemTimer, owner: newId() };
+  const driveServices: DriveServices & CloudServices = {
+    ...config,
+    storage,
+    blobs,
+    clock,
+    announce,
+    outbound,
+    timer: systemTimer,
+    tokensOf: (account) => new AccountTokens(tokenParts, account, drives.renewalOf(account.provider)),
+  };
+  const drives = new Drives(driveServices, { metrics: metrics.driveCalled }, overrides.drives);
   const accounts = new Accounts({ storage, drives, events, clock });
+  const linker = new AccountLinker({ storage, vault, drives, accounts, events, audit, clock, log });
+  const deviceLinks = new DeviceLinks({ storage, vault, linker, events, clock, log });
+  const authorizations = new Authorizations({ storage, vault, linker, links, clock });
+  const credentialLinks = new CredentialLinks({ linker, accounts, drives, clock });
   const entries = new Entries(accounts);
   const idempotency = new Idempotency({ storage, clock, timer: systemTimer });
   const editing = new Editing({ accounts, entries, idempotency, log });
@@ -147,11 +177,15 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
       downloads: () => downloads.sweep(),
       directLinks: () => directLinks.sweep(),
       transfers: () => works.sweep(),
+      deviceLinks: () => deviceLinks.sweep(),
+      authorizations: () => authorizations.sweep(),
     },
     log,
   );
   housekeeping.start();
   works.start();
+  deviceLinks.start();
+  const linkSaving = new LinkSaving({ directLinks, entries, transfers, idempotency, audit });
   const services: Services = {
     health: new Health(storage),
     links,
@@ -160,6 +194,9 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     throttle,
     drives,
     accounts,
+    deviceLinks,
+    authorizations,
+    credentialLinks,
     entries,
     editing,
     search,
@@ -168,6 +205,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     allowances,
     downloads,
     directLinks,
+    linkSaving,
     transfers,
     uploads,
     notices: new Notices(events, audit, clock),
@@ -183,6 +221,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     routes: [
       createContentRoute({ downloads, clock, log }),
       ...createUploadRoutes({ uploads, links, clock, clientOf: createFactsReader({ ...config, identity }) }),
+      createLinkCallbackRoute({ services: { authorizations }, log }),
       createDirectLinkRoute({ links: directLinks, clock, log, trustProxy: config.trustProxy }),
     ],
     ...overrides.server,
@@ -199,9 +238,11 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     close: async () => {
       await serving.close();
       await works.close();
+      await deviceLinks.close();
       await housekeeping.close();
       await identity.settled();
       mailer.close();
+      await outbound.close();
       await events.close();
       await throttle.close();
       await storage.close();

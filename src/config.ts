@@ -51,6 +51,11 @@ const SETTINGS = {
     .min(256 * 1024)
     .max(64 * 1024 * 1024)
     .default(16 * 1024 * 1024),
+  UPLOAD_REQUEST_BYTES_MAX: z.coerce
+    .number()
+    .int()
+    .min(256 * 1024)
+    .default(4 * 1024 ** 3),
   UPLOAD_EXPIRY_HOURS: z.coerce.number().positive().default(24),
   REGISTRATION: z.enum(REGISTRATION_MODES).default('open'),
   SMTP_URL: z
@@ -65,10 +70,19 @@ const SETTINGS = {
   TRUST_PROXY: boolean.default(false),
   OUTBOUND_ALLOW_CIDRS: list.default([]),
   IMPORT_DIRS: list.default([]),
+  BAIDU_CLIENT_ID: z.string().optional(),
+  BAIDU_CLIENT_SECRET: z.string().optional(),
+  BAIDU_APP_ID: z.string().regex(/^\d+$/, 'must be the number of the application').optional(),
+  BAIDU_APP_ROOT: z.string().regex(/^\//, 'must be an absolute path such as /apps/PanQL').default('/'),
+  BAIDU_REDIRECT_URI: z.string().optional(),
+  BAIDU_OPENAPI_URL: httpUrl.default('https://openapi.baidu.com'),
+  BAIDU_PAN_URL: httpUrl.default('https://pan.baidu.com'),
+  BAIDU_PCS_URL: httpUrl.default('https://d.pcs.baidu.com'),
+  BAIDU_UNVERIFIED: boolean.default(false),
 } as const;
 
 /** Settings that may come from a file named in `<NAME>_FILE`, as container secrets do. */
-const FROM_FILE = ['VAULT_KEYS', 'JWT_KEYS', 'DATABASE_URL', 'REDIS_URL', 'SMTP_URL'] as const;
+const FROM_FILE = ['VAULT_KEYS', 'JWT_KEYS', 'DATABASE_URL', 'REDIS_URL', 'SMTP_URL', 'BAIDU_CLIENT_SECRET'] as const;
 
 /** The names of every setting that is read, for the test of `.env.example`. */
 export const SETTING_NAMES: readonly string[] = [...Object.keys(SETTINGS), ...FROM_FILE.map((name) => `${name}_FILE`)];
@@ -89,6 +103,8 @@ export interface Config {
   readonly downloadLimit: number;
   readonly downloadLimitTimeZone: string;
   readonly uploadChunkBytes: number;
+  /** Most bytes of one request to an upload URL: more than a chunk, for clients that send a file at once. */
+  readonly uploadRequestBytesMax: number;
   readonly uploadExpiryMs: number;
   readonly registration: RegistrationMode;
   readonly smtpUrl: Secret | null;
@@ -100,6 +116,20 @@ export interface Config {
   readonly trustProxy: boolean;
   readonly outboundAllowCidrs: readonly string[];
   readonly importDirs: readonly string[];
+  readonly baidu: BaiduConfig;
+}
+
+/** The operator's application at Baidu. */
+export interface BaiduConfig {
+  readonly clientId: string | null;
+  readonly clientSecret: Secret | null;
+  readonly appId: string | null;
+  readonly appRoot: string;
+  readonly redirectUri: string | null;
+  readonly openapiUrl: string;
+  readonly panUrl: string;
+  readonly pcsUrl: string;
+  readonly unverified: boolean;
 }
 
 const secret = (value: string | undefined): Secret | null => (value === undefined ? null : new Secret(value));
@@ -151,6 +181,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     downloadLimit: settings.DOWNLOAD_LIMIT,
     downloadLimitTimeZone: settings.DOWNLOAD_LIMIT_TIMEZONE,
     uploadChunkBytes: settings.UPLOAD_CHUNK_BYTES,
+    uploadRequestBytesMax: settings.UPLOAD_REQUEST_BYTES_MAX,
     uploadExpiryMs: settings.UPLOAD_EXPIRY_HOURS * 3_600_000,
     registration: settings.REGISTRATION,
     smtpUrl: secret(settings.SMTP_URL),
@@ -162,5 +193,16 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     trustProxy: settings.TRUST_PROXY,
     outboundAllowCidrs: settings.OUTBOUND_ALLOW_CIDRS,
     importDirs: settings.IMPORT_DIRS,
+    baidu: {
+      clientId: settings.BAIDU_CLIENT_ID ?? null,
+      clientSecret: secret(settings.BAIDU_CLIENT_SECRET),
+      appId: settings.BAIDU_APP_ID ?? null,
+      appRoot: settings.BAIDU_APP_ROOT,
+      redirectUri: settings.BAIDU_REDIRECT_URI ?? null,
+      openapiUrl: settings.BAIDU_OPENAPI_URL,
+      panUrl: settings.BAIDU_PAN_URL,
+      pcsUrl: settings.BAIDU_PCS_URL,
+      unverified: settings.BAIDU_UNVERIFIED,
+    },
   });
 }

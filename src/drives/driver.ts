@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { Linking } from './linking.ts';
 
 /** The kinds of drive. A new one adds a folder, a line in registry.ts and its name here (the schema's enum is made from it). */
 export const PROVIDER_IDS = ['LOCAL', 'BAIDU', 'PAN123', 'PAN115', 'NETDISK'] as const;
@@ -421,4 +422,6 @@ export interface DriveDefinition<Services = never> {
   readonly settings: readonly DriveSetting[];
   readonly errorCodes: readonly DriveErrorCode[];
   create(account: DriveAccount, services: Services): Driver;
+  /** How accounts are linked; null while the operator has not set what it needs. Absent: there is nothing to link. */
+  linking?(services: Services): Linking | null;
 }

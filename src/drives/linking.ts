@@ -31,11 +31,19 @@ export interface DeviceStart {
   readonly state: unknown;
 }
 
+interface DeviceWaiting {
+  /** How long to wait from now on, in milliseconds, where the provider asks for more. */
+  readonly intervalMs?: number;
+  /** Replaces the state before. */
+  readonly state?: unknown;
+}
+
 export type DevicePoll =
-  /** `intervalMs`: how long to wait from now on, where the provider asks for more; `state` replaces the one before. */
-  | { readonly outcome: 'PENDING' | 'SCANNED'; readonly intervalMs?: number; readonly state?: unknown }
+  | ({ readonly outcome: 'PENDING' } & DeviceWaiting)
+  | ({ readonly outcome: 'SCANNED' } & DeviceWaiting)
   | { readonly outcome: 'APPROVED'; readonly tokens: Tokens }
-  | { readonly outcome: 'DENIED' | 'EXPIRED' };
+  | { readonly outcome: 'DENIED' }
+  | { readonly outcome: 'EXPIRED' };
 
 export interface AuthorizationRequest {
   /** Comes back with the answer, and is checked there. */
@@ -71,7 +79,7 @@ export interface Linking {
   /** Checks typed values against the provider. Refused ones are `unauthenticated` or `invalid_argument`. */
   withCredentials?(values: Readonly<Record<string, string>>, call: CallContext): Promise<LinkedCredentials>;
   /** A new pair. `unauthenticated`: the grant is dead, and a person must link again. */
-  refresh?(credentials: Credentials, settings: Readonly<Record<string, string>>, call: CallContext): Promise<Tokens>;
+  refresh?(credentials: Credentials, call: CallContext): Promise<Tokens>;
   /** Ends the grant at the provider; false where that cannot be told. */
   revoke?(credentials: Credentials, call: CallContext): Promise<boolean>;
   /** How often one refresh token may be sent again when its answer was lost; beyond, the account needs its person. */

@@ -15,8 +15,11 @@ import './types/password.ts';
 import './types/provider.ts';
 import './types/search.ts';
 import './types/session.ts';
+import './types/transfer.ts';
+import './types/upload.ts';
 import './types/user.ts';
 import './types/user-session.ts';
+import './types/linking.ts';
 import './types/user-error.ts';
 
 /** The executable schema. `schema.graphql` is printed from it. */

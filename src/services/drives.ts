@@ -1,7 +1,11 @@
 import { ABILITIES, type Ability } from '../drives/abilities.ts';
-import type { DriveAccount, DriveDefinition, ProviderId } from '../drives/driver.ts';
+import type { AccountProfile, CallContext, DriveAccount, DriveDefinition, ProviderId } from '../drives/driver.ts';
+import type { Credentials, Linking, Tokens } from '../drives/linking.ts';
 import { type Drive, type DriveSinks, openDrive } from '../drives/open.ts';
 import { DRIVES, type DriveServices } from '../drives/registry.ts';
+import { DriveError } from '../lib/drive-error.ts';
+import { newId } from '../lib/ids.ts';
+import type { Renewal } from '../vault/tokens.ts';
 
 /** A kind of drive that accounts can be of, as the API shows it. */
 export interface Provider extends Pick<DriveDefinition, 'id' | 'title' | 'linkMethods' | 'settings' | 'errorCodes'> {
@@ -32,10 +36,45 @@ export class Drives {
     return definition ? openDrive(definition, account, this.#services, this.#sinks) : null;
   }
 
+  /** How accounts of the provider are linked; null when there is no driver, nothing to link, or nothing configured. */
+  linkingOf(provider: string): Linking | null {
+    return this.#definitions.get(provider)?.linking?.(this.#services) ?? null;
+  }
+
+  /** How tokens of the provider's accounts are renewed; null where nothing renews them. */
+  renewalOf(provider: string): Renewal | null {
+    const linking = this.linkingOf(provider);
+    const refresh = linking?.refresh;
+    if (!linking || !refresh) return null;
+    return { resendMax: linking.refreshResendMax, renew: (credentials, signal) => refresh(credentials, { signal }) };
+  }
+
+  /** The provider's name for a person. */
+  titleOf(provider: string): string {
+    return this.#definitions.get(provider)?.title ?? provider;
+  }
+
+  /**
+   * Who an account is, by credentials that are not stored yet: asked before the account is made.
+   * @throws DriveError when the provider does not accept them.
+   */
+  async profileOf(
+    provider: string,
+    settings: Readonly<Record<string, string>>,
+    { tokens }: Credentials,
+    call: CallContext,
+  ): Promise<AccountProfile | null> {
+    const definition = this.#definitions.get(provider);
+    if (!definition) return null;
+    const services = { ...this.#services, tokensOf: () => fixedTokens(provider, tokens) };
+    const { driver } = openDrive(definition, { id: `linking:${newId()}`, settings }, services, this.#sinks);
+    return (await driver.profile?.(call)) ?? null;
+  }
+
   providers(): readonly Provider[] {
     return [...this.#definitions.values()].map((definition) => ({
       ...definition,
-      configured: true, // No driver here needs keys of the operator.
+      configured: !definition.linking || definition.linking(this.#services) !== null,
       abilities: sorted(this.#abilitiesOf(definition)),
     }));
   }
@@ -49,3 +88,18 @@ export class Drives {
 /** Abilities in the order of the schema's enum. */
 export const sorted = (abilities: ReadonlySet<Ability>): readonly Ability[] =>
   ABILITIES.filter((ability) => abilities.has(ability));
+
+/** Tokens that are tried once, before they are anybody's: they are not renewed. */
+const fixedTokens = (provider: string, tokens: Tokens | null) => {
+  const refused = () =>
+    new DriveError('unauthenticated', 'The provider does not accept these credentials.', { provider });
+  return {
+    current: async () => {
+      if (!tokens) throw refused();
+      return { value: tokens.accessToken, expiresAt: null };
+    },
+    refresh: async () => {
+      throw refused();
+    },
+  };
+};

@@ -10,10 +10,16 @@ import type { Editing } from './editing.ts';
 import type { Entries } from './entries.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Identity } from './identity/identity.ts';
+import type { LinkSaving } from './link-saving.ts';
+import type { Authorizations } from './linking/authorizations.ts';
+import type { CredentialLinks } from './linking/credential-links.ts';
+import type { DeviceLinks } from './linking/device-links.ts';
 import type { Links } from './links.ts';
 import type { Notices } from './notices.ts';
 import type { Search } from './search.ts';
 import type { Throttle } from './throttle.ts';
+import type { Transfers } from './transfers.ts';
+import type { Uploads } from './uploads.ts';
 
 /** The use cases, as resolvers and routes call them. Each checks the viewer's right itself. */
 export interface Services {
@@ -24,6 +30,9 @@ export interface Services {
   readonly throttle: Throttle;
   readonly drives: Drives;
   readonly accounts: Accounts;
+  readonly deviceLinks: DeviceLinks;
+  readonly authorizations: Authorizations;
+  readonly credentialLinks: CredentialLinks;
   readonly entries: Entries;
   readonly editing: Editing;
   readonly search: Search;
@@ -33,6 +42,9 @@ export interface Services {
   readonly allowances: DownloadAllowances;
   readonly downloads: Downloads;
   readonly directLinks: DirectLinks;
+  readonly linkSaving: LinkSaving;
+  readonly transfers: Transfers;
+  readonly uploads: Uploads;
 }
 
 /** Whether this process can do its work. */

@@ -1,6 +1,7 @@
 import { Account } from './account.ts';
 import { DirectLink, DownloadCount, DownloadTicket } from './download.ts';
 import { ApiKey, Invitation, PasswordReset, Session, User } from './identity.ts';
+import { DeviceLink, PendingAuthorization } from './linking.ts';
 import { Blob, LocalChange, LocalEntry } from './local-drive.ts';
 import { AuditRecord, IdempotencyRecord } from './operations.ts';
 import { Transfer, TransferEvent, TransferJournal, TransferSlice } from './transfer.ts';
@@ -13,6 +14,8 @@ export const ENTITIES = [
   PasswordReset,
   Invitation,
   Account,
+  DeviceLink,
+  PendingAuthorization,
   LocalEntry,
   Blob,
   LocalChange,

@@ -25,6 +25,13 @@ export class Initial extends Migration {
     this.addSql(`create index "blobs_unreferenced_at_index" on "blobs" ("unreferenced_at");`);
 
     this.addSql(
+      `create table "device_links" ("id" varchar(36) not null, "user_id" varchar(36) not null, "provider" varchar(16) not null, "label" varchar(128) null, "shared" boolean not null, "state" varchar(16) not null, "user_code" varchar(64) null, "verification_url" text not null, "qr_content" text not null, "sealed_state" text null, "interval_ms" int not null, "poll_at" timestamptz not null, "expires_at" timestamptz not null, "account_id" varchar(36) null, "created_at" timestamptz not null, primary key ("id"));`,
+    );
+    this.addSql(`create index "device_links_user_id_index" on "device_links" ("user_id");`);
+    this.addSql(`create index "device_links_expires_at_index" on "device_links" ("expires_at");`);
+    this.addSql(`create index "device_links_due" on "device_links" ("state", "poll_at");`);
+
+    this.addSql(
       `create table "direct_links" ("id" varchar(36) not null, "user_id" varchar(36) not null, "account_id" varchar(36) not null, "ref" text not null, "key_hash" varchar(255) null, "charged_day" varchar(10) null, "created_at" timestamptz not null, "expires_at" timestamptz not null, "revoked_at" timestamptz null, primary key ("id"));`,
     );
     this.addSql(`create index "direct_links_expires_at_index" on "direct_links" ("expires_at");`);
@@ -105,6 +112,11 @@ export class Initial extends Migration {
     );
 
     this.addSql(
+      `create table "pending_authorizations" ("state_hash" varchar(64) not null, "user_id" varchar(36) not null, "provider" varchar(16) not null, "label" varchar(128) null, "shared" boolean not null, "redirect_uri" text not null, "sealed_verifier" text not null, "created_at" timestamptz not null, "expires_at" timestamptz not null, primary key ("state_hash"));`,
+    );
+    this.addSql(`create index "pending_authorizations_expires_at_index" on "pending_authorizations" ("expires_at");`);
+
+    this.addSql(
       `create table "sessions" ("id" varchar(36) not null, "user_id" varchar(36) not null, "family_hash" varchar(64) not null, "refresh_hash" varchar(64) not null, "previous_refresh_hash" varchar(64) null, "rotated_at" timestamptz not null, "remember" boolean not null, "user_agent" varchar(512) null, "address" varchar(64) null, "created_at" timestamptz not null, "last_used_at" timestamptz not null, "expires_at" timestamptz not null, "revoked_at" timestamptz null, primary key ("id"));`,
     );
     this.addSql(`create index "sessions_user_id_index" on "sessions" ("user_id");`);
@@ -120,6 +132,7 @@ export class Initial extends Migration {
     this.addSql(`create index "transfers_expires_at_index" on "transfers" ("expires_at");`);
     this.addSql(`create index "transfers_claimable" on "transfers" ("state", "run_after", "id");`);
     this.addSql(`create index "transfers_of_user" on "transfers" ("user_id", "id");`);
+    this.addSql(`create index "transfers_of_user_by_state" on "transfers" ("user_id", "state", "id");`);
 
     this.addSql(
       `create table "transfer_events" ("user_id" varchar(36) not null, "sequence" bigint not null, "transfer_id" varchar(36) not null, "revision" int not null, "snapshot" jsonb not null, "at" timestamptz not null, primary key ("user_id", "sequence"));`,
@@ -147,6 +160,7 @@ export class Initial extends Migration {
     this.addSql(`drop table if exists "api_keys" cascade;`);
     this.addSql(`drop table if exists "audit_records" cascade;`);
     this.addSql(`drop table if exists "blobs" cascade;`);
+    this.addSql(`drop table if exists "device_links" cascade;`);
     this.addSql(`drop table if exists "direct_links" cascade;`);
     this.addSql(`drop table if exists "download_counts" cascade;`);
     this.addSql(`drop table if exists "download_tickets" cascade;`);
@@ -155,6 +169,7 @@ export class Initial extends Migration {
     this.addSql(`drop table if exists "local_changes" cascade;`);
     this.addSql(`drop table if exists "local_entries" cascade;`);
     this.addSql(`drop table if exists "password_resets" cascade;`);
+    this.addSql(`drop table if exists "pending_authorizations" cascade;`);
     this.addSql(`drop table if exists "sessions" cascade;`);
     this.addSql(`drop table if exists "transfers" cascade;`);
     this.addSql(`drop table if exists "transfer_events" cascade;`);

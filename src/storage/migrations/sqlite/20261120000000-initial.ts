@@ -27,6 +27,13 @@ export class Initial extends Migration {
     this.addSql(`create index \`blobs_unreferenced_at_index\` on \`blobs\` (\`unreferenced_at\`);`);
 
     this.addSql(
+      `create table \`device_links\` (\`id\` text not null primary key, \`user_id\` text not null, \`provider\` text not null, \`label\` text null, \`shared\` integer not null, \`state\` text not null, \`user_code\` text null, \`verification_url\` text not null, \`qr_content\` text not null, \`sealed_state\` text null, \`interval_ms\` integer not null, \`poll_at\` datetime not null, \`expires_at\` datetime not null, \`account_id\` text null, \`created_at\` datetime not null);`,
+    );
+    this.addSql(`create index \`device_links_user_id_index\` on \`device_links\` (\`user_id\`);`);
+    this.addSql(`create index \`device_links_expires_at_index\` on \`device_links\` (\`expires_at\`);`);
+    this.addSql(`create index \`device_links_due\` on \`device_links\` (\`state\`, \`poll_at\`);`);
+
+    this.addSql(
       `create table \`direct_links\` (\`id\` text not null primary key, \`user_id\` text not null, \`account_id\` text not null, \`ref\` text not null, \`key_hash\` text null, \`charged_day\` text null, \`created_at\` datetime not null, \`expires_at\` datetime not null, \`revoked_at\` datetime null);`,
     );
     this.addSql(`create index \`direct_links_expires_at_index\` on \`direct_links\` (\`expires_at\`);`);
@@ -103,6 +110,13 @@ export class Initial extends Migration {
     this.addSql(`create unique index \`password_resets_token_hash_unique\` on \`password_resets\` (\`token_hash\`);`);
 
     this.addSql(
+      `create table \`pending_authorizations\` (\`state_hash\` text not null primary key, \`user_id\` text not null, \`provider\` text not null, \`label\` text null, \`shared\` integer not null, \`redirect_uri\` text not null, \`sealed_verifier\` text not null, \`created_at\` datetime not null, \`expires_at\` datetime not null);`,
+    );
+    this.addSql(
+      `create index \`pending_authorizations_expires_at_index\` on \`pending_authorizations\` (\`expires_at\`);`,
+    );
+
+    this.addSql(
       `create table \`sessions\` (\`id\` text not null primary key, \`user_id\` text not null, \`family_hash\` text not null, \`refresh_hash\` text not null, \`previous_refresh_hash\` text null, \`rotated_at\` datetime not null, \`remember\` integer not null, \`user_agent\` text null, \`address\` text null, \`created_at\` datetime not null, \`last_used_at\` datetime not null, \`expires_at\` datetime not null, \`revoked_at\` datetime null);`,
     );
     this.addSql(`create index \`sessions_user_id_index\` on \`sessions\` (\`user_id\`);`);
@@ -116,6 +130,7 @@ export class Initial extends Migration {
     this.addSql(`create index \`transfers_expires_at_index\` on \`transfers\` (\`expires_at\`);`);
     this.addSql(`create index \`transfers_claimable\` on \`transfers\` (\`state\`, \`run_after\`, \`id\`);`);
     this.addSql(`create index \`transfers_of_user\` on \`transfers\` (\`user_id\`, \`id\`);`);
+    this.addSql(`create index \`transfers_of_user_by_state\` on \`transfers\` (\`user_id\`, \`state\`, \`id\`);`);
 
     this.addSql(
       `create table \`transfer_events\` (\`user_id\` text not null, \`sequence\` bigint not null, \`transfer_id\` text not null, \`revision\` integer not null, \`snapshot\` json not null, \`at\` datetime not null, primary key (\`user_id\`, \`sequence\`));`,
@@ -143,6 +158,7 @@ export class Initial extends Migration {
     this.addSql(`drop table if exists \`api_keys\`;`);
     this.addSql(`drop table if exists \`audit_records\`;`);
     this.addSql(`drop table if exists \`blobs\`;`);
+    this.addSql(`drop table if exists \`device_links\`;`);
     this.addSql(`drop table if exists \`direct_links\`;`);
     this.addSql(`drop table if exists \`download_counts\`;`);
     this.addSql(`drop table if exists \`download_tickets\`;`);
@@ -151,6 +167,7 @@ export class Initial extends Migration {
     this.addSql(`drop table if exists \`local_changes\`;`);
     this.addSql(`drop table if exists \`local_entries\`;`);
     this.addSql(`drop table if exists \`password_resets\`;`);
+    this.addSql(`drop table if exists \`pending_authorizations\`;`);
     this.addSql(`drop table if exists \`sessions\`;`);
     this.addSql(`drop table if exists \`transfers\`;`);
     this.addSql(`drop table if exists \`transfer_events\`;`);

@@ -1,0 +1,33 @@
+import type { Clock } from '../lib/clock.ts';
+import type { Secret } from '../lib/secret.ts';
+import type { Timer } from '../lib/timer.ts';
+import type { TokenStore } from '../transport/layers/refresh.ts';
+import type { Outbound } from '../transport/outbound.ts';
+import type { ProviderId } from './driver.ts';
+
+/** The operator's application at Baidu, and where its hosts are. */
+export interface BaiduSettings {
+  readonly clientId: string | null;
+  readonly clientSecret: Secret | null;
+  /** The number of the application: for shares. */
+  readonly appId: string | null;
+  /** The folder that the application may write in, as in `/apps/<name>`; `/` where it may use the whole drive. */
+  readonly appRoot: string;
+  /** What is registered with the provider; null: this server's own callback. */
+  readonly redirectUri: string | null;
+  readonly openapiUrl: string;
+  readonly panUrl: string;
+  readonly pcsUrl: string;
+  /** Web interfaces that no document promises to third parties: off unless the operator wants them. */
+  readonly unverified: boolean;
+}
+
+/** What drivers of cloud providers work with. */
+export interface CloudServices {
+  readonly outbound: Outbound;
+  readonly clock: Clock;
+  readonly timer: Timer;
+  /** Where the tokens of an account are kept: refreshed once for all callers. */
+  readonly tokensOf: (account: { readonly id: string; readonly provider: ProviderId }) => TokenStore;
+  readonly baidu: BaiduSettings;
+}
