@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { EntityManager } from '../../storage/orm.ts';
 import { transact } from './change.ts';
 import type { LocalServices } from './context.ts';
-import { run } from './rows.ts';
+import { query, run } from './rows.ts';
 
 /** Entries deleted in one transaction: SQLite blocks the process for about 20 ms then. */
 const REAP_BATCH = 500;
@@ -41,28 +41,40 @@ export async function reap(
   accountId: string | null,
   signal?: AbortSignal,
 ): Promise<number> {
-  const due = `top.reap_after <= ? ${accountId === null ? '' : 'and top.account_id = ?'}`;
+  const isDue = `top.reap_after <= ? ${accountId === null ? '' : 'and top.account_id = ?'}`;
   const params = [clock.now(), ...(accountId === null ? [] : [accountId])];
   const below = `select e.id from local_entries top join local_entries e on e.hidden_by = top.id and e.id <> top.id
-    where ${due} limit ?`;
-  const tops = `select top.id from local_entries top where ${due} and not exists
+    where ${isDue} limit ?`;
+  const tops = `select top.id from local_entries top where ${isDue} and not exists
     (select 1 from local_entries e where e.hidden_by = top.id and e.id <> top.id) limit ?`;
 
   let reaped = 0;
-  for (const ids of [below, tops]) {
-    for (let gone = REAP_BATCH; gone === REAP_BATCH && !signal?.aborted; reaped += gone) {
-      gone = await transact(storage, async (em) => {
-        const rows = await em.execute<{ blob_hash: string | null }[]>(
-          `delete from local_entries where id in (${ids}) returning blob_hash`,
-          [...params, REAP_BATCH],
-        );
-        await blobs.count(em, countsOf(rows, -1));
-        return rows.length;
+  for (const due of [below, tops]) {
+    for (let found = REAP_BATCH; found > 0 && !signal?.aborted; ) {
+      const step = await transact(storage, async (em) => {
+        const rows = await query<{ id: string }>(em, due, [...params, REAP_BATCH]);
+        return { found: rows.length, deleted: await deleteRows(em, blobs, rows) };
       });
+      found = step.found; // Not what was deleted: another may have deleted these meanwhile, and left others.
+      reaped += step.deleted;
       await setImmediate(); // Others get their turn: one transaction of SQLite holds the event loop.
     }
   }
   return reaped;
+}
+
+async function deleteRows(
+  em: EntityManager,
+  blobs: LocalServices['blobs'],
+  rows: readonly { readonly id: string }[],
+): Promise<number> {
+  if (rows.length === 0) return 0;
+  const deleted = await em.execute<{ blob_hash: string | null }[]>(
+    'delete from local_entries where id in (?) returning blob_hash',
+    [rows.map(({ id }) => id)],
+  );
+  await blobs.count(em, countsOf(deleted, -1));
+  return deleted.length;
 }
 
 /** How often each blob is referred to, times `factor`. */
