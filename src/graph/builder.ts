@@ -15,6 +15,16 @@ import { DEFAULT_LIST_MULTIPLIER, LIST_INPUT_MAX } from './limits.ts';
 /** Cost of the lists in a connection: the field of the connection has counted the page's size already. */
 const COUNTED_ABOVE = { field: 1, multiplier: 1 };
 
+/** A file of a multipart request, held in memory. */
+export interface UploadedFile {
+  /** As the client names it. */
+  readonly name: string;
+  /** As the client says; empty where it does not. */
+  readonly type: string;
+  readonly size: number;
+  stream(): AsyncIterable<Uint8Array>;
+}
+
 /** Plugins, scalars and rights; no types. Every field names who may read it: the root types deny by default. */
 export const builder = new SchemaBuilder<{
   Context: GraphContext;
@@ -26,6 +36,7 @@ export const builder = new SchemaBuilder<{
     ID: { Input: string; Output: string | number };
     ByteCount: { Input: number; Output: number };
     DateTime: { Input: Date; Output: Date };
+    Upload: { Input: UploadedFile; Output: never };
   };
   AuthScopes: {
     /** Anybody, signed in or not. */

@@ -24,6 +24,8 @@ export const ALIASES_MAX = 20;
 export const DIRECTIVES_MAX = 4;
 /** Bytes of a request body that carries an operation; large files pass by the upload routes. */
 export const BODY_BYTES_MAX = 1024 * 1024;
+/** The same with a bearer token: room for a text of 8 MiB, and for what JSON puts around its line ends and quotes. */
+export const SIGNED_BODY_BYTES_MAX = 10 * 1024 * 1024;
 /** Bytes of a small file that comes with its operation in one multipart body. */
 export const UPLOAD_FILE_BYTES_MAX = 8 * 1024 * 1024;
 /** How long an operation may run. Longer than a list mutation of 100 items on a provider that allows one a second. */

@@ -1,5 +1,5 @@
 import { GraphQLError } from 'graphql';
-import { builder } from './builder.ts';
+import { builder, type UploadedFile } from './builder.ts';
 
 /** RFC 3339 with a zone; `Date.parse` alone also takes a lot that is not. */
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
@@ -34,3 +34,18 @@ builder.scalarType('DateTime', {
     return date;
   },
 });
+
+builder.scalarType('Upload', {
+  description:
+    'A file that comes with the operation, in a `multipart/form-data` request as the GraphQL multipart request specification has it. Input only.',
+  serialize: () => {
+    throw new TypeError('an Upload is never given');
+  },
+  parseValue: (value) => {
+    if (!isUploadedFile(value)) throw badInput('An Upload is a file of a multipart/form-data request.');
+    return value;
+  },
+});
+
+const isUploadedFile = (value: unknown): value is UploadedFile =>
+  typeof value === 'object' && value !== null && 'stream' in value && typeof value.stream === 'function';

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { type ErrorCode, requestError } from '../graph/errors.ts';
-import { BODY_BYTES_MAX, UPLOAD_FILE_BYTES_MAX } from '../graph/limits.ts';
+import { BODY_BYTES_MAX, SIGNED_BODY_BYTES_MAX, UPLOAD_FILE_BYTES_MAX } from '../graph/limits.ts';
 
 /** Room for the operation and the part headers around a file in a multipart body. */
 const MULTIPART_OVERHEAD_BYTES = 256 * 1024;
@@ -37,10 +37,12 @@ async function readUpTo(request: IncomingMessage, most: number): Promise<Buffer 
   return Buffer.concat(chunks);
 }
 
-const bytesMaxOf = ({ headers }: IncomingMessage): number =>
-  headers['content-type']?.toLowerCase().startsWith('multipart/form-data')
-    ? UPLOAD_FILE_BYTES_MAX + MULTIPART_OVERHEAD_BYTES
-    : BODY_BYTES_MAX;
+function bytesMaxOf({ headers }: IncomingMessage): number {
+  if (headers['content-type']?.toLowerCase().startsWith('multipart/form-data')) {
+    return UPLOAD_FILE_BYTES_MAX + MULTIPART_OVERHEAD_BYTES;
+  }
+  return headers.authorization === undefined ? BODY_BYTES_MAX : SIGNED_BODY_BYTES_MAX;
+}
 
 function refuse(request: IncomingMessage, response: ServerResponse, most: number): null {
   sendError(response, 413, 'TOO_LARGE', `The body has more than ${most} bytes. Large files go by \`startUpload\`.`);

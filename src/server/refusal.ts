@@ -17,7 +17,8 @@ export interface Refusal {
   readonly asksKey?: boolean;
 }
 
-const STATUSES: Readonly<Record<UserErrorCode, number>> = {
+/** What each failure is in HTTP. */
+export const STATUSES: Readonly<Record<UserErrorCode, number>> = {
   INVALID_INPUT: 400,
   NOT_FOUND: 404,
   ALREADY_EXISTS: 409,

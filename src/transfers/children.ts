@@ -1,5 +1,6 @@
 import type { CallContext, DriveEntry, Driver } from '../drives/driver.ts';
 import { DriveError } from '../drives/errors.ts';
+import { NotFoundError } from '../lib/errors.ts';
 import { entryNameKey, parsePath } from '../lib/names.ts';
 
 /** The entry of that name in a folder, or null. Asks for its path where the drive can; else it looks through the folder. */
@@ -14,10 +15,14 @@ export async function findChild(
   try {
     return await driver.resolve([...segments, name], call);
   } catch (error) {
-    if (error instanceof DriveError && error.category === 'not_found') return null;
+    if (isNotFound(error)) return null;
     throw error;
   }
 }
+
+/** Drives for a job throw DriveErrors, and those for a caller of the API domain errors. */
+const isNotFound = (error: unknown): boolean =>
+  error instanceof NotFoundError || (error instanceof DriveError && error.category === 'not_found');
 
 async function segmentsOf(driver: Driver, folderRef: string, call: CallContext): Promise<readonly string[] | null> {
   const path = (await driver.stat(folderRef, call)).path;

@@ -55,6 +55,7 @@ export function storedFailureOf(error: DomainError): StoredFailure {
     ...(error instanceof ReauthorizationRequiredError ? { accountId: error.accountId } : {}),
     ...(error instanceof AlreadyExistsError ? { existing: error.existing } : {}),
     ...(error instanceof UnsupportedError ? { ability: error.ability } : {}),
+    ...(error instanceof InvalidInputError ? { issues: error.issues } : {}),
   };
 }
 
@@ -64,7 +65,7 @@ export function failureOf(stored: StoredFailure): DomainError {
   const init = { retryable: stored.retryable, retryAt: stored.retryAt === null ? null : new Date(stored.retryAt) };
   switch (stored.code) {
     case 'INVALID_INPUT':
-      return new InvalidInputError([{ path: ['input'], message }], init);
+      return new InvalidInputError(stored.issues ?? [{ path: ['input'], message }], init);
     case 'ALREADY_EXISTS':
       return new AlreadyExistsError(message, { ...init, existing: stored.existing ?? null });
     case 'UNSUPPORTED':

@@ -17,7 +17,7 @@ export const LEASE_MS = 30_000;
 /** What a transfer is made with; the rest of its row begins empty. */
 export type NewTransfer = Pick<
   Transfer,
-  'userId' | 'kind' | 'state' | 'accountId' | 'parentRef' | 'name' | 'onConflict' | 'source' | 'bytesTotal'
+  'userId' | 'kind' | 'state' | 'accountId' | 'parentRef' | 'name' | 'source' | 'bytesTotal'
 > &
   Partial<Transfer>;
 
@@ -74,6 +74,15 @@ export class TransferStore {
         { userId, state: { $nin: [...FINAL_STATES] }, ...(afterId === null ? {} : { id: { $gt: afterId } }) },
         { orderBy: { id: 'asc' }, limit, disableIdentityMap: true },
       );
+  }
+
+  /** How many uploads of the user wait for bytes. */
+  countWaiting(userId: string): Promise<number> {
+    return this.#storage.fork().count(Transfer, { userId, state: 'WAITING' });
+  }
+
+  async setUploadToken(id: string, uploadTokenHash: string): Promise<void> {
+    await this.#storage.fork().nativeUpdate(Transfer, { id }, { uploadTokenHash });
   }
 
   findByUploadToken(uploadTokenHash: string): Promise<Transfer | null> {
@@ -264,12 +273,14 @@ const nextFence = () => ({ fence: raw('fence + 1') });
 const EMPTY_ROW = {
   phase: null,
   route: null,
+  onConflict: 'FAIL' as const,
   mimeType: null,
   expectedHashes: {},
   hashAlgorithms: [],
   spoolHashes: null,
   bytesDone: 0,
   uploadTokenHash: null,
+  uploadMetadata: null,
   driverSession: null,
   entryRef: null,
   failure: null,

@@ -8,8 +8,6 @@ import type { Spool } from './spool.ts';
 import { isFinal } from './states.ts';
 import type { TransferStore } from './store.ts';
 
-/** How often what has expired is looked for, in milliseconds. An expired upload is refused at once; only its bytes wait. */
-const SWEEP_INTERVAL_MS = 10 * 60_000;
 /** How old a file that no transfer needs must be, in milliseconds: its row may just be on its way. */
 const STRAY_MS = 3_600_000;
 /** How long transfers are shown after their end, in milliseconds: longer than their events are kept. */
@@ -29,49 +27,20 @@ export interface SweepParts {
 /** Ends what waited too long, and removes what nobody needs any more. */
 export class Sweeper {
   readonly #parts: SweepParts;
-  #timer: NodeJS.Timeout | null = null;
-  #sweeping: Promise<void> | null = null;
 
   constructor(parts: SweepParts) {
     this.#parts = parts;
   }
 
-  /** Sweeps now, and from time to time. */
-  start(): void {
-    this.#timer = setInterval(() => void this.sweep(), SWEEP_INTERVAL_MS).unref();
-    void this.sweep();
-  }
-
-  async close(): Promise<void> {
-    if (this.#timer) clearInterval(this.#timer);
-    await this.#sweeping;
-  }
-
-  /** One sweep; a second caller waits for the one that is under way. Never rejects: what fails is tried again next time. */
-  sweep(): Promise<void> {
-    this.#sweeping ??= this.#sweepAll().finally(() => {
-      this.#sweeping = null;
-    });
-    return this.#sweeping;
-  }
-
-  async #sweepAll(): Promise<void> {
-    const { journal, store, clock, log } = this.#parts;
+  /** One sweep; safe in several processes at once. */
+  async sweep(): Promise<void> {
+    const { journal, store, clock } = this.#parts;
     const now = clock.now();
-    const steps = [
-      () => this.#endExpired(now),
-      () => this.#freeFailed(now),
-      () => this.#removeStrays(now),
-      () => journal.sweep(addMs(now, -EVENTS_KEPT_MS)),
-      () => store.forgetFinished(addMs(now, -FINISHED_KEPT_MS)),
-    ];
-    for (const step of steps) {
-      try {
-        await step();
-      } catch (error) {
-        log.error({ err: error }, 'a sweep of the transfers failed');
-      }
-    }
+    await this.#endExpired(now);
+    await this.#freeFailed(now);
+    await this.#removeStrays(now);
+    await journal.sweep(addMs(now, -EVENTS_KEPT_MS));
+    await store.forgetFinished(addMs(now, -FINISHED_KEPT_MS));
   }
 
   async #endExpired(now: Date): Promise<void> {

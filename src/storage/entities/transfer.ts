@@ -26,6 +26,7 @@ export interface StoredFailure {
   readonly accountId?: string | null;
   readonly existing?: { readonly accountId: string; readonly ref: string } | null;
   readonly ability?: string | null;
+  readonly issues?: readonly { readonly path: readonly (string | number)[]; readonly message: string }[];
 }
 
 /** Where a transfer's bytes come from. Plain JSON, so that the job outlives the process. */
@@ -44,6 +45,7 @@ const TransferSchema = defineEntity({
   indexes: [
     { name: 'transfers_claimable', properties: ['state', 'runAfter', 'id'] },
     { name: 'transfers_of_user', properties: ['userId', 'id'] },
+    { name: 'transfers_of_user_by_state', properties: ['userId', 'state', 'id'] },
   ],
   properties: {
     id: p.string().length(36).primary().onCreate(newId),
@@ -70,6 +72,8 @@ const TransferSchema = defineEntity({
     bytesDone: p.bigint('number').default(0),
     /** SHA-256 of the tus upload's secret id, which is the right to send bytes to it; null where nothing is sent. */
     uploadTokenHash: p.string().length(64).nullable().unique().hidden(),
+    /** Upload-Metadata as the client gave it, to be told again; null where the upload was not made over tus. */
+    uploadMetadata: p.text().nullable(),
     /** The provider's upload session, as the driver gave it. */
     driverSession: p.json().$type<unknown>().nullable(),
     /** What came of it. */

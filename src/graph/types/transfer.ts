@@ -1,0 +1,245 @@
+import { ConflictError, NotFoundError } from '../../lib/errors.ts';
+import type { TransferView } from '../../services/transfers.ts';
+import type { TransferKind, TransferPhase, TransferRoute, TransferState } from '../../storage/entities/transfer.ts';
+import { builder } from '../builder.ts';
+import { connectionComplexity, pageQuery, toConnection } from '../connection.ts';
+import { viewerOf } from '../context.ts';
+import { enumValues } from '../enums.ts';
+import { decodeIdOf } from '../ids.ts';
+import { EntryInterface, Folder } from './entry.ts';
+import { UserType } from './user.ts';
+import { COMMON_ERRORS, errorData, UserError } from './user-error.ts';
+
+const KINDS: Readonly<Record<TransferKind, string>> = {
+  UPLOAD: 'A file that a client sends.',
+  TEXT: 'A text that came with its operation.',
+  URL: 'A file that the server fetches from an address.',
+  IMPORT: 'A file that lies on the server.',
+  COPY: 'A copy of an entry.',
+  MOVE: 'An entry on its way to another drive.',
+};
+const STATES: Readonly<Record<TransferState, string>> = {
+  WAITING: "For the client's bytes.",
+  QUEUED: 'For its turn, or for its next try.',
+  RUNNING: 'At work.',
+  PAUSED: 'Held by its owner, until it is resumed.',
+  SUCCEEDED: 'Done: the entry is there. Final.',
+  FAILED: 'Given up; see `error`. Final, unless it is retried.',
+  CANCELLED: 'Ended by its owner. Final.',
+};
+const PHASES: Readonly<Record<TransferPhase, string>> = {
+  RECEIVING: 'Bytes come in from the client.',
+  HASHING: 'The hashes of the bytes are computed and compared with those promised.',
+  NEGOTIATING: 'The drive is asked whether it has the bytes, and how it wants them.',
+  SENDING: 'Bytes go to the drive.',
+  VERIFYING: 'The drive makes the file, and what it has is checked. Cannot be paused or cancelled.',
+};
+const ROUTES: Readonly<Record<TransferRoute, string>> = {
+  SERVER_SIDE: 'The drive copied it itself.',
+  INSTANT: 'The drive had the bytes already.',
+  SLICED: 'In slices, each of which can be sent again.',
+  STREAMED: 'In one piece.',
+};
+
+const TransferKindEnum = builder.enumType('TransferKind', {
+  description: 'Where the bytes of a transfer come from.',
+  values: enumValues(KINDS),
+});
+const TransferStateEnum = builder.enumType('TransferState', {
+  description: 'What a transfer waits for. A client should expect states that it does not know yet.',
+  values: enumValues(STATES),
+});
+const TransferPhaseEnum = builder.enumType('TransferPhase', {
+  description: 'What a transfer does just now.',
+  values: enumValues(PHASES),
+});
+const TransferRouteEnum = builder.enumType('TransferRoute', {
+  description: 'Which way the bytes take to their drive.',
+  values: enumValues(ROUTES),
+});
+
+export const Transfer = builder.objectRef<TransferView>('Transfer');
+
+builder.node(Transfer, {
+  description:
+    'Bytes on their way to a drive. It goes on after a restart of the server. Seen by the user who began it, for 30 days after its end.',
+  id: { resolve: ({ id }) => id, description: 'Stays the same for the life of the transfer.' },
+  loadMany: async (ids, { viewer, services }) =>
+    viewer ? [...(await services.transfers.findMany(viewer, ids))] : ids.map(() => null),
+  fields: (t) => ({
+    kind: t.expose('kind', { type: TransferKindEnum, description: 'Where the bytes come from.' }),
+    state: t.expose('state', { type: TransferStateEnum, description: 'What it waits for, or how it ended.' }),
+    phase: t.expose('phase', {
+      type: TransferPhaseEnum,
+      nullable: true,
+      description: 'What it does, or will go on with; null at its end.',
+    }),
+    route: t.expose('route', {
+      type: TransferRouteEnum,
+      nullable: true,
+      description: 'Which way the bytes take; null before that is known, and where nothing had to be moved.',
+    }),
+    name: t.exposeString('name', {
+      description: 'The name that was asked for. The entry may have another: see the policy `RENAME`.',
+    }),
+    bytesTotal: t.expose('bytesTotal', {
+      type: 'ByteCount',
+      nullable: true,
+      description: 'How many bytes there are; null before that is known.',
+    }),
+    bytesDone: t.expose('bytesDone', {
+      type: 'ByteCount',
+      description: 'How many bytes the present phase has done: it begins anew with each phase.',
+    }),
+    bytesPerSecond: t.exposeFloat('bytesPerSecond', {
+      nullable: true,
+      description:
+        'How fast the present phase is; null while nothing moves, and where another server is at work on it.',
+    }),
+    attempts: t.exposeInt('attempts', { description: 'How often the server has begun to work on it.' }),
+    parent: t.field({
+      type: Folder,
+      nullable: true,
+      description: 'The folder that it goes into; null when that is gone, or no longer yours to see.',
+      resolve: async ({ accountId, parentRef }, _args, { loaders }) => {
+        const view = await loaders.entry.load({ accountId, ref: parentRef });
+        return view?.entry.kind === 'FOLDER' ? view : null;
+      },
+    }),
+    entry: t.field({
+      type: EntryInterface,
+      nullable: true,
+      description: 'What came of it, as it is now; null before its end, and when the entry is gone since.',
+      resolve: ({ accountId, entryRef }, _args, { loaders }) =>
+        entryRef == null ? null : loaders.entry.load({ accountId, ref: entryRef }),
+    }),
+    error: t.field({
+      type: UserError,
+      nullable: true,
+      description: 'Why it failed, or why it is tried again; null when nothing went wrong.',
+      resolve: (transfer, _args, { services }) => {
+        const failure = services.transfers.failure(transfer);
+        return failure && errorData(failure);
+      },
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was asked for.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the server first worked on it; null before. Receiving bytes is not counted as work.',
+    }),
+    finishedAt: t.expose('finishedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it ended; null before.',
+    }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      nullable: true,
+      description:
+        'When it is given up if nothing moves until then; of a failed one, until when it can be retried. Null when it cannot end that way.',
+    }),
+  }),
+});
+
+const TransferConnection = builder.connectionObject(
+  { type: Transfer, name: 'TransferConnection', description: 'A page of transfers.' },
+  { name: 'TransferEdge', description: 'A transfer and its place in the list.' },
+);
+
+builder.objectField(UserType, 'transfers', (t) =>
+  t.field({
+    type: TransferConnection,
+    description: 'The transfers of the user, the newest first; none of anybody but yourself.',
+    complexity: connectionComplexity,
+    args: {
+      first: t.arg.int({ description: 'At most this many, from 1 to 100. Default 50.' }),
+      after: t.arg.string({ description: 'A cursor of the same listing, to begin behind it.' }),
+      states: t.arg({
+        type: [TransferStateEnum],
+        required: { list: false, items: true },
+        description: 'Only those in these states; left out: all.',
+      }),
+    },
+    resolve: async ({ id }, { states, ...page }, context) => {
+      const viewer = viewerOf(context);
+      const query = pageQuery(page);
+      if (id !== viewer.userId) return toConnection({ items: [], cursors: [], hasNextPage: false }, query.after);
+      return toConnection(await context.services.transfers.page(viewer, states ?? null, query), query.after);
+    },
+  }),
+);
+
+const TransferInput = builder.inputType('TransferInput', {
+  description: 'Which transfer.',
+  fields: (t) => ({ id: t.id({ required: true, description: 'Its id.' }) }),
+});
+
+const TransferPayload = builder.objectRef<{ readonly transfer: TransferView }>('TransferPayload').implement({
+  description: 'The transfer as it is now.',
+  fields: (t) => ({ transfer: t.expose('transfer', { type: Transfer, description: 'The transfer.' }) }),
+});
+
+const CONTROLS = {
+  pause:
+    'Holds a transfer of yours until it is resumed. An upload takes no bytes meanwhile (423), and keeps those that it has for a week.',
+  resume: 'Goes on with a paused transfer of yours.',
+  cancel: 'Ends a transfer of yours for good, and frees its bytes. Nothing of it becomes visible.',
+  retry: 'Tries a failed transfer of yours once more, as long as its bytes are here: for a day.',
+} as const;
+
+for (const action of Object.keys(CONTROLS) as (keyof typeof CONTROLS)[]) {
+  builder.mutationField(`${action}Transfer`, (t) =>
+    t.field({
+      type: TransferPayload,
+      skipTypeScopes: true,
+      authScopes: { scope: 'WRITE' },
+      errors: { types: [...COMMON_ERRORS, NotFoundError, ConflictError] },
+      description: `${CONTROLS[action]} \`ConflictError\` when its state does not allow it.`,
+      args: { input: t.arg({ type: TransferInput, required: true, description: 'Which transfer.' }) },
+      resolve: async (_root, { input }, context) => ({
+        transfer: await context.services.transfers[action](viewerOf(context), transferId(input.id)),
+      }),
+    }),
+  );
+}
+
+builder.subscriptionField('transferUpdated', (t) =>
+  t.field({
+    type: Transfer,
+    description:
+      'One transfer of yours: at once as it is, then each change of its state, and its progress at most ten times a second. Ends after the final state. Delivered at most once while connected: after a break the first value repairs the gap.',
+    args: { id: t.arg.id({ required: true, description: 'The id of the transfer.' }) },
+    subscribe: (_root, { id }, context) =>
+      context.services.transfers.watch(viewerOf(context), transferId(id), context.signal),
+    resolve: (transfer) => transfer,
+  }),
+);
+
+const TransferEvent = builder
+  .objectRef<{ readonly cursor: string; readonly transfer: TransferView }>('TransferEvent')
+  .implement({
+    description: 'A change of a transfer.',
+    fields: (t) => ({
+      cursor: t.exposeString('cursor', {
+        description:
+          'Give it as `after` to go on behind this event. Of progress, which is not kept, the cursor of the last change that is.',
+      }),
+      transfer: t.expose('transfer', { type: Transfer, description: 'The transfer as it was after the change.' }),
+    }),
+  });
+
+builder.subscriptionField('transferEvents', (t) =>
+  t.field({
+    type: TransferEvent,
+    description:
+      'All transfers of yours: every change of state, and progress at most ten times a second for each. Without `after`, the unfinished ones come first, as they are; with it, every change since that event, then what happens. Changes are kept for seven days: behind an older or unknown cursor it begins as without one.',
+    args: { after: t.arg.string({ description: 'The cursor of the last event that you have seen.' }) },
+    subscribe: (_root, { after }, context) =>
+      context.services.transfers.events(viewerOf(context), after ?? null, context.signal),
+    resolve: (event) => event,
+  }),
+);
+
+/** The row's id in a global one; of any other id one that nobody has. */
+const transferId = (id: string | number): string => decodeIdOf(String(id), 'Transfer') ?? '';

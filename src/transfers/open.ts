@@ -1,0 +1,93 @@
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Driver, UploadSession } from '../drives/driver.ts';
+import type { EventBus } from '../events/bus.ts';
+import type { Clock } from '../lib/clock.ts';
+import { newToken } from '../lib/ids.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Transfer } from '../storage/entities/transfer.ts';
+import type { Storage } from '../storage/orm.ts';
+import { Engine } from './engine.ts';
+import { Journal } from './journal.ts';
+import { ProgressBoard } from './progress.ts';
+import { Receiver } from './receiver.ts';
+import { Spool } from './spool.ts';
+import { TransferStore } from './store.ts';
+import { Sweeper } from './sweep.ts';
+import { Watch } from './watch.ts';
+
+export interface TransferOptions {
+  readonly storage: Storage;
+  readonly events: EventBus;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The spool is a folder in it. */
+  readonly dataDir: string;
+  /** How long an upload may rest between two requests, in milliseconds. */
+  readonly uploadExpiryMs: number;
+  /** The drive of a user's account, ready for use. Throws a DomainError when it cannot be used. */
+  readonly openDrive: (userId: string, accountId: string) => Promise<Driver>;
+}
+
+/** What moves bytes, put together. */
+export interface TransferWorks {
+  readonly store: TransferStore;
+  readonly spool: Spool;
+  readonly receiver: Receiver;
+  readonly watch: Watch;
+  /** Tells whoever is at work on a paused transfer to stop. */
+  stop(transferId: string): void;
+  /** Frees what a transfer that was given up holds: its worker, its file, its session at the provider. Never rejects. */
+  readonly discard: (row: Transfer) => Promise<void>;
+  /** Ends what waited too long, and removes what nobody needs any more. */
+  sweep(): Promise<void>;
+  /** Begins to work off the queue. */
+  start(): void;
+  /** Parks what is under way, so that it goes on after the next start. */
+  close(): Promise<void>;
+}
+
+export async function openTransfers(options: TransferOptions): Promise<TransferWorks> {
+  const { storage, events: bus, clock, log, openDrive, uploadExpiryMs: expiryMs } = options;
+  const owner = `${hostname().slice(0, 32)}/${process.pid}/${newToken(6)}`;
+  const spool = await Spool.open(join(options.dataDir, 'spool'));
+  const store = new TransferStore(storage, bus, clock);
+  // SQLite is one process's at a time: whatever is held is held by nobody.
+  if (storage.dialect === 'sqlite') await store.releaseAll();
+  const journal = new Journal(storage);
+  const progress = new ProgressBoard(bus);
+  const receiver = new Receiver({ store, spool, bus, clock, progress, owner, expiryMs });
+  const engine = new Engine({ store, spool, bus, clock, log, progress, owner, openDrive });
+  const discard = async (row: Transfer): Promise<void> => {
+    try {
+      void bus.publish('transfer.control', { transferId: row.id, action: 'cancel' });
+      await spool.remove(row.id);
+      if (row.driverSession != null) await abortSession(row, openDrive);
+    } catch (error) {
+      log.warn({ err: error, transferId: row.id }, 'what a transfer held could not be freed; it expires by itself');
+    }
+  };
+  const sweeper = new Sweeper({ store, journal, spool, clock, log, discard });
+  return {
+    store,
+    spool,
+    receiver,
+    watch: new Watch({ store, journal, bus, progress }),
+    stop: (transferId) => void bus.publish('transfer.control', { transferId, action: 'pause' }),
+    discard,
+    sweep: () => sweeper.sweep(),
+    start: () => engine.start(),
+    close: async () => {
+      await receiver.close();
+      await engine.close();
+    },
+  };
+}
+
+async function abortSession(row: Transfer, openDrive: TransferOptions['openDrive']): Promise<void> {
+  const driver = await openDrive(row.userId, row.accountId);
+  await driver.upload?.abort(row.driverSession as UploadSession, {
+    signal: new AbortController().signal,
+    priority: 'bulk',
+  });
+}
