@@ -164,7 +164,7 @@ const acrossDrives = (operation: string): UnsupportedError =>
  * Makes an entry; in an attempt after a crash, finds it made by the attempt that died: what has the name, and came after
  * the request.
  */
-async function unlessMade(
+export async function unlessMade(
   { driver }: OpenAccount,
   since: Date | null,
   make: () => Promise<DriveEntry>,

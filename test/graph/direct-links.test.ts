@@ -429,6 +429,145 @@ for (const database of DATABASES) {
       now = START;
     });
 
+    describe('saving', () => {
+      const SAVE = `mutation ($input: SaveDirectLinkInput!) {
+        saveDirectLink(input: $input) {
+          __typename
+          ... on SaveDirectLinkPayload { transfer { id kind state route bytesTotal bytesDone name entry { id name size } } }
+          ... on UserError { code message retryAt }
+          ... on InvalidInputError { issues { path } }
+          ... on AlreadyExistsError { existing { name } }
+        }
+      }`;
+      let saver: Person;
+      let linkUrl: string;
+      const save = async (input: object, person = saver, address = newAddress()): Promise<Answer> => {
+        const response = await fetch(`${server.url}/graphql`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', authorization: `Bearer ${person.token}`, ...from(address) },
+          body: JSON.stringify({ query: SAVE, variables: { input } }),
+        });
+        const { data, errors } = (await response.json()) as Answer;
+        assert.equal(errors, undefined, JSON.stringify(errors));
+        return data.saveDirectLink;
+      };
+      const rootOf = (person: Person) => ({ path: { accountId: person.accountId, path: '/' } });
+      const countOf = async (hash: string | undefined): Promise<number> => {
+        const rows = await server.app.storage
+          .fork()
+          .execute<{ reference_count: number }[]>('select reference_count from blobs where sha256 = ?', [hash]);
+        return rows[0]?.reference_count ?? 0;
+      };
+
+      before(async () => {
+        saver = await registerUser(server);
+        linkUrl = (await newLink({ lifetimeSeconds: 86_400 })).url;
+      });
+
+      it('makes a copy that is the saver’s own, without moving a byte', async () => {
+        const [count, charged] = [await countOf(report.entry.hashes.SHA256), await used(user)];
+        const { transfer } = await save({ url: linkUrl, parent: rootOf(saver) });
+        const { kind, state, route, bytesTotal, bytesDone, entry } = transfer;
+        assert.deepEqual(
+          { kind, state, route, bytesTotal, bytesDone },
+          { kind: 'COPY', state: 'SUCCEEDED', route: 'SERVER_SIDE', bytesTotal: 10_000, bytesDone: 10_000 },
+        );
+        assert.equal(entry.name, report.entry.name);
+        assert.equal(await countOf(report.entry.hashes.SHA256), count + 1);
+        assert.equal(await used(user), charged);
+        const copy = await newLink({}, { ...report, file: { id: entry.id } }, saver);
+        assert.deepEqual(Buffer.from(await (await get(copy.url)).arrayBuffer()), BYTES);
+      });
+
+      it('the copy stays when the link and its file are gone', async () => {
+        const file = await putFile(server, user, 'short-lived', Buffer.from('kept'));
+        const link = await newLink({}, file);
+        const { transfer } = await save({ url: link.url, parent: rootOf(saver), name: 'kept.txt' });
+        await revoke(link.id);
+        await purgeFile(server, user, file);
+        const copy = await newLink({}, { ...file, file: { id: transfer.entry.id } }, saver);
+        assert.equal(await (await get(copy.url)).text(), 'kept');
+      });
+
+      it('a taken name is refused with what has it, or handled as asked', async () => {
+        const name = 'taken.txt';
+        const first = await save({ url: linkUrl, parent: rootOf(saver), name });
+        const refused = await save({ url: linkUrl, parent: rootOf(saver), name });
+        assert.deepEqual([refused.__typename, refused.existing.name], ['AlreadyExistsError', name]);
+        const renamed = await save({ url: linkUrl, parent: rootOf(saver), name, onConflict: 'RENAME' });
+        assert.equal(renamed.transfer.entry.name, 'taken (2).txt');
+        const replaced = await save({ url: linkUrl, parent: rootOf(saver), name, onConflict: 'REPLACE' });
+        assert.equal(replaced.transfer.entry.id, first.transfer.entry.id);
+      });
+
+      it('a repeated request saves once', async () => {
+        const input = { url: linkUrl, parent: rootOf(saver), name: 'once.txt', idempotencyKey: newId() };
+        const answers = await Promise.all(Array.from({ length: 10 }, () => save(input)));
+        assert.deepEqual([...new Set(answers.map(({ __typename }) => __typename))], ['SaveDirectLinkPayload']);
+        assert.equal(new Set(answers.map(({ transfer }) => transfer.entry.id)).size, 1);
+        assert.equal(new Set(answers.map(({ transfer }) => transfer.id)).size, 1);
+        assert.equal((await save({ ...input, name: 'other.txt' })).__typename, 'ConflictError');
+      });
+
+      it('needs the key of a link that has one, and limits guesses as the link does', async () => {
+        const { url } = await newLink({ key: 'open sesame' });
+        const address = newAddress();
+        const wish = { url, parent: rootOf(saver), name: 'keyed.txt' };
+        assert.deepEqual((await save(wish, saver, address)).issues[0].path, ['input', 'key']);
+        const statuses: string[] = [];
+        for (let guess = 0; guess < 11; guess += 1) {
+          statuses.push((await save({ ...wish, key: `guess ${guess}` }, saver, address)).__typename);
+        }
+        assert.deepEqual(statuses, [...Array<string>(10).fill('PermissionDeniedError'), 'RateLimitedError']);
+        assert.equal((await get(url, from(address, 'open sesame'))).status, 429);
+        assert.equal((await save({ ...wish, key: 'open sesame' })).__typename, 'SaveDirectLinkPayload');
+      });
+
+      it('what is no link of ours, or none any more, saves nothing', async () => {
+        const revoked = await newLink();
+        await revoke(revoked.id);
+        const expired = await newLink({ lifetimeSeconds: 1 });
+        const gone = await putFile(server, user, 'gone', Buffer.from('x'));
+        const dangling = await newLink({}, gone);
+        await purgeFile(server, user, gone);
+        const cases: readonly (readonly [string, string])[] = [
+          ['', 'InvalidInputError'],
+          ['https://example.com/file.txt', 'InvalidInputError'],
+          ['file:///etc/passwd', 'InvalidInputError'],
+          [`${server.url}/d/`, 'NotFoundError'],
+          [`${server.url}/d/x.y.z`, 'NotFoundError'],
+          [`${server.url}/d/${user.token}`, 'NotFoundError'],
+          [revoked.url, 'NotFoundError'],
+          [expired.url, 'NotFoundError'],
+          [dangling.url, 'NotFoundError'],
+        ];
+        now = new Date(START.getTime() + 2_000);
+        for (const [url, expected] of cases) {
+          assert.equal((await save({ url, parent: rootOf(saver) })).__typename, expected, url);
+        }
+        now = START;
+      });
+
+      it('saves only into a folder that is the saver’s to see', async () => {
+        const place = { url: linkUrl, name: 'x' };
+        assert.equal((await save({ ...place, parent: rootOf(user) })).__typename, 'NotFoundError');
+        const stranger = { id: encodeEntryId('FOLDER', user.accountRowId, user.accountRowId) };
+        assert.equal((await save({ ...place, parent: stranger })).__typename, 'NotFoundError');
+        const own = await putFile(server, saver, 'a file', Buffer.from('x'));
+        assert.equal((await save({ ...place, parent: own.file })).__typename, 'InvalidInputError');
+        for (const name of ['..', 'a/b', '', 'x\0']) {
+          const refused = await save({ url: linkUrl, parent: rootOf(saver), name });
+          assert.deepEqual(refused.issues?.[0].path, ['input', 'name'], JSON.stringify(name));
+        }
+      });
+
+      it('the host of the address does not matter, its signature does', async () => {
+        const elsewhere = linkUrl.replace(server.url, 'https://drive.example.org/panql');
+        const { __typename } = await save({ url: elsewhere, parent: rootOf(saver), name: 'by another name' });
+        assert.equal(__typename, 'SaveDirectLinkPayload');
+      });
+    });
+
     it('no key and no token of a link stands in the log or the database', async () => {
       const link = await newLink({ key: 'canary-key-4711' });
       await get(link.url, from(newAddress(), 'canary-key-4711'));

@@ -1,11 +1,13 @@
 import { NotFoundError } from '../../lib/errors.ts';
 import type { OwnLink } from '../../services/direct-links.ts';
+import type { TransferView } from '../../services/transfers.ts';
 import { builder } from '../builder.ts';
 import { connectionComplexity, pageQuery, toConnection } from '../connection.ts';
 import { viewerOf } from '../context.ts';
 import { decodeIdOf } from '../ids.ts';
-import { EntryRefInput, entryTarget } from './entry.ts';
+import { ConflictPolicyEnum, EntryRefInput, entryTarget } from './entry.ts';
 import { File } from './file.ts';
+import { Transfer } from './transfer.ts';
 import { UserType } from './user.ts';
 import { COMMON_ERRORS, DRIVE_ERRORS } from './user-error.ts';
 
@@ -145,6 +147,55 @@ builder.mutationField('revokeDirectLink', (t) =>
       link: await context.services.directLinks.revoke(
         viewerOf(context),
         decodeIdOf(String(input.id), 'DirectLink') ?? '',
+      ),
+    }),
+  }),
+);
+
+const SaveDirectLinkInput = builder.inputType('SaveDirectLinkInput', {
+  description: 'A linked file to keep.',
+  fields: (t) => ({
+    url: t.string({ required: true, description: 'The address of a direct link of this server.' }),
+    key: t.string({ description: 'The key, where the link asks for one. Wrong ones are limited.' }),
+    parent: t.field({
+      type: EntryRefInput,
+      required: true,
+      description: 'The folder for the copy, on your built-in drive.',
+    }),
+    name: t.string({ description: 'The name of the copy; left out: that of the file.' }),
+    onConflict: t.field({ type: ConflictPolicyEnum, description: 'When the name is taken there. Default FAIL.' }),
+    idempotencyKey: t.string({
+      description: 'A UUID, say: a repetition with the same key and input saves nothing again. Kept for a day.',
+    }),
+  }),
+});
+
+const SaveDirectLinkPayload = builder
+  .objectRef<{ readonly transfer: TransferView }>('SaveDirectLinkPayload')
+  .implement({
+    description: 'The copy that was made.',
+    fields: (t) => ({
+      transfer: t.expose('transfer', {
+        type: Transfer,
+        description: 'Done already: the drive made the copy itself, no byte was moved.',
+      }),
+    }),
+  });
+
+builder.mutationField('saveDirectLink', (t) =>
+  t.field({
+    type: SaveDirectLinkPayload,
+    skipTypeScopes: true,
+    authScopes: { scope: 'WRITE' },
+    errors: { types: [...DRIVE_ERRORS] },
+    description:
+      'Saves the file behind a direct link of this server into your own drive, at once and without a download. The copy is yours: it stays when the link or the file goes.',
+    args: { input: t.arg({ type: SaveDirectLinkInput, required: true, description: 'Which link, and where to.' }) },
+    resolve: async (_root, { input }, context) => ({
+      transfer: await context.services.linkSaving.save(
+        viewerOf(context),
+        { ...input, parent: entryTarget(input.parent, 'input.parent') },
+        context.clientAddress,
       ),
     }),
   }),

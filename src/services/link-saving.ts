@@ -1,0 +1,122 @@
+import type { ConflictPolicy } from '../drives/driver.ts';
+import { InvalidInputError, NotFoundError, PermissionDeniedError, UnsupportedError } from '../lib/errors.ts';
+import { newId } from '../lib/ids.ts';
+import type { Audit } from './audit.ts';
+import { type DirectLinks, LINK_PATH, LINK_REFUSALS, type LinkRefusal, type OpenedLink } from './direct-links.ts';
+import { unlessMade } from './editing.ts';
+import { type Entries, type EntryTarget, uncancelled } from './entries.ts';
+import type { Idempotency } from './idempotency.ts';
+import { checkedName } from './paths.ts';
+import type { Transfers, TransferView } from './transfers.ts';
+import type { Viewer } from './viewer.ts';
+
+export interface LinkToSave {
+  /** As it was handed out. The host is not asked: the signature tells whether it is ours. */
+  readonly url: string;
+  readonly key?: string | null | undefined;
+  readonly parent: EntryTarget;
+  /** Null: the name that the file has. */
+  readonly name?: string | null | undefined;
+  /** Default FAIL. */
+  readonly onConflict?: ConflictPolicy | null | undefined;
+  readonly idempotencyKey?: string | null | undefined;
+}
+
+export interface LinkSavingOptions {
+  readonly directLinks: DirectLinks;
+  readonly entries: Entries;
+  readonly transfers: Transfers;
+  readonly idempotency: Idempotency;
+  readonly audit: Audit;
+}
+
+/** Saves files behind direct links of this server into the saver's own drive. */
+export class LinkSaving {
+  readonly #options: LinkSavingOptions;
+
+  constructor(options: LinkSavingOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Copies the file behind a link, by the drive itself: no byte is moved, and nothing is charged. The copy is the saver's;
+   * what becomes of the link or of its file later does not touch it. Wrong keys from `address` are limited as with a visit.
+   * @throws InvalidInputError (no link of ours, key missing), NotFoundError (the link or its file is gone),
+   * PermissionDeniedError (wrong key), RateLimitedError, UnsupportedError (into another kind of drive), AlreadyExistsError.
+   */
+  async save(viewer: Viewer, wanted: LinkToSave, address: string): Promise<TransferView> {
+    const { idempotency, transfers } = this.#options;
+    const { idempotencyKey, key: _secret, ...input } = wanted; // A stored hash of a short key would give it away.
+    const token = tokenIn(wanted.url);
+    if (wanted.name != null) checkedName(wanted.name, ['input', 'name']);
+    const request = { operation: 'saveDirectLink', key: idempotencyKey, input };
+    const id = await idempotency.once<string, string>(viewer, request, async ({ since, parts, keep }) => {
+      const transferId = parts[0] ?? newId();
+      if (parts.length === 0) await keep(transferId);
+      const visitor = { key: wanted.key ?? null, address };
+      const opened = await this.#options.directLinks.open(token, visitor, uncancelled().signal);
+      if ('refusal' in opened) throw refusalError(opened.refusal);
+      await this.#copy(viewer, wanted, opened, { id: transferId, since });
+      return transferId;
+    });
+    return transfers.get(viewer, id);
+  }
+
+  async #copy(
+    viewer: Viewer,
+    wanted: LinkToSave,
+    { link, file }: OpenedLink,
+    transfer: { readonly id: string; readonly since: Date | null },
+  ): Promise<void> {
+    const { entries, transfers, audit } = this.#options;
+    const { userId } = viewer;
+    const folder = await entries.resolveFolder(viewer, wanted.parent, ['input', 'parent']);
+    const { account, driver } = folder;
+    const { copyFromAccount } = driver;
+    if (!copyFromAccount || account.provider !== file.account.provider) {
+      throw new UnsupportedError('This file cannot be saved into that drive yet: choose your built-in drive.', 'COPY');
+    }
+    const source = { accountId: file.account.id, ref: file.entry.ref };
+    const options = { name: wanted.name ?? file.entry.name, onConflict: wanted.onConflict ?? 'FAIL' };
+    const parentRef = folder.entry.ref;
+    const entry = await unlessMade(folder, transfer.since, () =>
+      copyFromAccount(source, parentRef, options, uncancelled()),
+    );
+    await transfers.recordDone({
+      id: transfer.id,
+      userId,
+      kind: 'COPY',
+      route: 'SERVER_SIDE',
+      accountId: account.id,
+      parentRef,
+      name: entry.name,
+      bytesTotal: entry.sizeBytes,
+      onConflict: options.onConflict,
+      entryRef: entry.ref,
+    });
+    await audit.record({ userId, action: 'directLink.save', accountId: account.id, detail: { linkId: link.id } });
+  }
+}
+
+/** @throws InvalidInputError when it is no address of a direct link. */
+function tokenIn(url: string): string {
+  const path = URL.canParse(url) ? new URL(url).pathname : '';
+  const at = path.lastIndexOf(LINK_PATH);
+  if (at < 0) throw notOurs();
+  return path.slice(at + LINK_PATH.length);
+}
+
+const notOurs = (): InvalidInputError => InvalidInputError.at('input.url', 'must be a direct link of this server');
+
+function refusalError(refusal: LinkRefusal): Error {
+  switch (refusal) {
+    case 'unknown':
+      return new NotFoundError('There is no such link on this server. Look whether the address is whole.');
+    case 'keyNeeded':
+      return InvalidInputError.at('input.key', 'is asked for by this link');
+    case 'keyWrong':
+      return new PermissionDeniedError(LINK_REFUSALS.keyWrong);
+    default:
+      return new NotFoundError(LINK_REFUSALS[refusal]);
+  }
+}
