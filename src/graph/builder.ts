@@ -4,13 +4,13 @@ import DataloaderPlugin from '@pothos/plugin-dataloader';
 import ErrorsPlugin from '@pothos/plugin-errors';
 import RelayPlugin from '@pothos/plugin-relay';
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
-import { type GraphQLSchema, isObjectType } from 'graphql';
 import { InvalidInputError } from '../lib/errors.ts';
 import type { ApiScope } from '../storage/entities/identity.ts';
 import type { GraphContext } from './context.ts';
 import { unauthorizedError } from './errors.ts';
-import { decodeGlobalId, encodeGlobalId, type GlobalId } from './ids.ts';
+import { decodeGlobalId, encodeGlobalId } from './ids.ts';
 import { DEFAULT_LIST_MULTIPLIER, LIST_INPUT_MAX } from './limits.ts';
+import { loadNodes } from './nodes.ts';
 
 /** Cost of the lists in a connection: the field of the connection has counted the page's size already. */
 const COUNTED_ABOVE = { field: 1, multiplier: 1 };
@@ -81,17 +81,15 @@ export const builder = new SchemaBuilder<{
     nodeQueryOptions: {
       description: 'The object with this id; null when there is none, or it is not for you to see.',
       args: { id: { description: 'From the `id` field of an object.' } },
-      resolve: (_root, { id }, _context, { schema }, resolveNode) => (isNodeId(schema, id) ? resolveNode(id) : null),
+      resolve: async (_root, { id }, context, { schema }) => (await loadNodes(schema, [id], context))[0],
     },
     nodesQueryOptions: {
       description: `The objects with these ids, in the order asked, null for each that there is not. At most ${LIST_INPUT_MAX}.`,
       args: { ids: { description: 'From the `id` fields of objects.' } },
       complexity: ({ ids }) => ({ field: 1, multiplier: Math.max(1, ids.length) }),
-      resolve: async (_root, { ids }, _context, { schema }, resolveNodes) => {
+      resolve: (_root, { ids }, context, { schema }) => {
         if (ids.length > LIST_INPUT_MAX) throw InvalidInputError.at('ids', `must be at most ${LIST_INPUT_MAX}`);
-        const known = await resolveNodes(ids.filter((id) => isNodeId(schema, id)));
-        const found = known.values();
-        return ids.map((id) => (isNodeId(schema, id) ? found.next().value : null));
+        return loadNodes(schema, ids, context);
       },
     },
   },
@@ -109,6 +107,8 @@ export const builder = new SchemaBuilder<{
   errors: {
     directResult: true,
     defaultUnionOptions: {
+      description:
+        'What the mutation did, or the error that kept it from that. Ask for `... on UserError { code message }`.',
       name: ({ fieldName }) => `${fieldName.charAt(0).toUpperCase()}${fieldName.slice(1)}Result`,
     },
   },
@@ -132,9 +132,3 @@ builder.subscriptionType({
     'Live state, over WebSocket (graphql-transport-ws) or server-sent events. Each gives the present state first.',
   authScopes: { scope: 'READ' },
 });
-
-/** Whether the id names a type that can be fetched by id: a malformed id, as that of no type, answers like an unknown one. */
-function isNodeId(schema: GraphQLSchema, { typename }: GlobalId): boolean {
-  const type = schema.getType(typename);
-  return isObjectType(type) && type.getInterfaces().some(({ name }) => name === 'Node');
-}

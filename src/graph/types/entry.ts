@@ -74,20 +74,21 @@ export const EntryInterface = builder.interfaceRef<EntryView>('Entry').implement
 
 export const Folder = builder.objectRef<EntryView>('Folder');
 
-/** The loader of `node(id)`: an id of the other kind is none. */
-export const loadEntries = async (
+/** The loader of `node(id)`: an id of the other kind is none, and an entry that cannot be loaded fails alone. */
+export const loadEntries = (
   kind: EntryKind,
   keys: readonly string[],
   { loaders }: GraphContext,
-): Promise<(EntryView | null)[]> => {
-  const views = await Promise.all(
-    keys.map((key) => {
+): Promise<(EntryView | null)[]> =>
+  Promise.all(
+    keys.map(async (key) => {
       const decoded = decodeEntryKey(key);
-      return decoded && loaders.entry.load(decoded);
+      const view = decoded && (await loaders.entry.load(decoded).catch((error: Error) => error));
+      // The types know no errors among what is loaded; the executor does.
+      if (view instanceof Error) return view as never;
+      return view?.entry.kind === kind ? view : null;
     }),
   );
-  return views.map((view) => (view?.entry.kind === kind ? view : null));
-};
 
 /** The part of the global id behind the type's name. */
 export const entryNodeId = ({ account, entry }: EntryView): string => encodeEntryKey(account.id, entry.ref);
