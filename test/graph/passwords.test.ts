@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { ConfigError } from '../../src/lib/errors.ts';
 import { PasswordReset, User } from '../../src/storage/entities/identity.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { DATABASES, type TestStorage } from '../support/databases.ts';
@@ -258,3 +260,28 @@ for (const { dialect, skip, open } of DATABASES) {
     });
   });
 }
+
+test('a password that was hashed at another cost is kept anew at the next sign-in', async (t) => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'panql-test-'));
+  t.after(() => rm(dataDir, { recursive: true, force: true }));
+  const before = await startTestApp({ dataDir });
+  const user = await registerUser(before);
+  await before.close();
+
+  const dearer = await startTestApp({ dataDir, passwordCost: { memoryCost: 128, timeCost: 2, parallelism: 1 } });
+  t.after(() => dearer.close());
+  const hash = async () => (await dearer.app.storage.fork().findOneOrFail(User, user.userId)).passwordHash;
+  const input = { username: user.username, password: user.password };
+  assert.match(await hash(), /m=64,p=1,t=1/);
+  assert.equal((await identify(dearer, 'login', { ...input, password: 'a wrong password' })).code, 'PERMISSION_DENIED');
+  assert.match(await hash(), /m=64,p=1,t=1/);
+  assert.equal((await identify(dearer, 'login', input)).__typename, 'LoginPayload');
+  assert.match(await hash(), /m=128,p=1,t=2/);
+  assert.equal((await identify(dearer, 'login', input)).__typename, 'LoginPayload');
+  assert.equal(await whoIs(dearer, user.token), user.username, 'the development key was found again');
+});
+
+test('production does not start without keys', async () => {
+  const start = startTestApp({ settings: { NODE_ENV: 'production' } });
+  await assert.rejects(start, (error) => error instanceof ConfigError && /_KEYS is not set/.test(error.message));
+});

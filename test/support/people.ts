@@ -68,7 +68,7 @@ const DOCUMENTS = {
     result: enableUser(input: $input) { __typename ... on EnableUserPayload { user { id disabledAt } } ${USER_ERROR} }
   }`,
   createInvitation: `mutation ($input: CreateInvitationInput!) {
-    result: createInvitation(input: $input) { __typename ... on CreateInvitationPayload { code expiresAt } ${USER_ERROR} }
+    result: createInvitation(input: $input) { __typename ... on CreateInvitationPayload { invitationCode expiresAt } ${USER_ERROR} }
   }`,
 } as const;
 

@@ -10,11 +10,12 @@ const CreateInvitationInput = builder.inputType('CreateInvitationInput', {
 });
 
 const CreateInvitationPayload = builder
-  .objectRef<{ readonly code: string; readonly expiresAt: Date }>('CreateInvitationPayload')
+  .objectRef<{ readonly invitationCode: string; readonly expiresAt: Date }>('CreateInvitationPayload')
   .implement({
     description: 'The new invitation.',
     fields: (t) => ({
-      code: t.exposeString('code', {
+      // Not `code`: asked beside `... on UserError { code }`, that name has another type.
+      invitationCode: t.exposeString('invitationCode', {
         description: 'For `RegisterInput.invitationCode`, once. In this answer only: only its hash is kept.',
       }),
       expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'When it ends unused.' }),

@@ -15,6 +15,19 @@ const ALL_SCOPES: Viewer['scopes'] = new Set(API_SCOPES);
 /** How exact `lastUsedAt` of a key is: a write for each request would cost more than the request. */
 const LAST_USED_EVERY_MS = 60_000;
 
+/** Every request passes here: a statement written out takes a twentieth of the time of one that is built anew. */
+const SESSION_AND_USER = `select s.user_id, s.revoked_at, s.expires_at, u.role, u.disabled_at
+  from sessions s join users u on u.id = s.user_id where s.id = ?`;
+
+/** Times as the database gives them: milliseconds on SQLite, text on PostgreSQL. */
+interface SessionRow {
+  readonly user_id: string;
+  readonly revoked_at: number | string | null;
+  readonly expires_at: number | string;
+  readonly role: User['role'];
+  readonly disabled_at: number | string | null;
+}
+
 export interface GrantsOptions {
   readonly storage: Storage;
   readonly clock: Clock;
@@ -43,7 +56,8 @@ export class Grants {
   async end(em: EntityManager, userId: string, which: { sessions: string[] | 'all'; apiKeys: string[] | 'all' }) {
     const now = this.#options.clock.now();
     const live = (ids: string[] | 'all') => ({ userId, revokedAt: null, ...(ids === 'all' ? {} : { id: ids }) });
-    const lock = { lockMode: LockMode.PESSIMISTIC_WRITE } as const;
+    // In one order, so that two that end the same grants wait for each other instead of blocking each other.
+    const lock = { lockMode: LockMode.PESSIMISTIC_WRITE, orderBy: { id: 'asc' } } as const;
     const ended = [
       ...(await em.find(Session, live(which.sessions), lock)),
       ...(await em.find(ApiKey, live(which.apiKeys), lock)),
@@ -61,15 +75,14 @@ export class Grants {
   async #bySession(token: string): Promise<Viewer | null> {
     const claims = this.#options.accessTokens.read(token);
     if (!claims) return null;
-    const row = await this.#rows()
-      .selectFrom('Session as s')
-      .innerJoin('User as u', 'u.id', 's.userId')
-      .select(['s.userId', 's.revokedAt', 's.expiresAt', 'u.role', 'u.disabledAt'])
-      .where('s.id', '=', claims.sessionId)
-      .executeTakeFirst();
-    if (!row || row.userId !== claims.userId || this.#hasEnded(row)) return null;
+    const rows: SessionRow[] = await this.#options.storage
+      .fork()
+      .execute(SESSION_AND_USER, [claims.sessionId], { connectionType: 'read' });
+    const [row] = rows;
+    if (!row || row.user_id !== claims.userId || row.revoked_at || row.disabled_at) return null;
+    if (new Date(row.expires_at) <= this.#options.clock.now()) return null;
     return {
-      userId: row.userId,
+      userId: row.user_id,
       role: row.role,
       grantId: claims.sessionId,
       grant: 'session',
@@ -113,7 +126,7 @@ export class Grants {
   }
 
   /**
-   * Rows, not entities: every request passes here, and the ORM's objects cost it twice the time. Aliases of one letter:
+   * Rows, not entities, which cost twice the time. Aliases of one letter:
    * with a table called `user`, the ORM's plugin takes a column `user_id` for the `id` of it.
    */
   #rows() {

@@ -30,19 +30,19 @@ export class Invitations {
    * A new invitation; its code is in this answer only.
    * @throws PermissionDeniedError to everybody but administrators; InvalidInputError
    */
-  async create(viewer: Viewer, lifetimeSeconds: number | null): Promise<{ code: string; expiresAt: Date }> {
+  async create(viewer: Viewer, lifetimeSeconds: number | null): Promise<{ invitationCode: string; expiresAt: Date }> {
     requireAdmin(viewer);
     const lifetime = lifetimeSeconds ?? LIFETIME_DEFAULT_S;
     if (lifetime < 1 || lifetime > LIFETIME_MAX_S) {
       throw InvalidInputError.at('input.lifetimeSeconds', `must be from 1 to ${LIFETIME_MAX_S}`);
     }
     const { storage, clock, audit } = this.#options;
-    const code = newToken(CODE_BYTES);
+    const invitationCode = newToken(CODE_BYTES);
     const now = clock.now();
     const expiresAt = addMs(now, lifetime * 1000);
     await storage.transaction(async (em) => {
       const invitation = em.create(Invitation, {
-        codeHash: hashToken(code),
+        codeHash: hashToken(invitationCode),
         createdBy: viewer.userId,
         createdAt: now,
         expiresAt,
@@ -51,6 +51,6 @@ export class Invitations {
       const detail = { invitationId: invitation.id };
       await audit.record({ userId: viewer.userId, action: 'invitation.create', detail }, em);
     });
-    return { code, expiresAt };
+    return { invitationCode, expiresAt };
   }
 }

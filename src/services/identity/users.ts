@@ -1,4 +1,4 @@
-import { LockMode } from '@mikro-orm/core';
+import { LockMode, raw } from '@mikro-orm/core';
 import type { Clock } from '../../lib/clock.ts';
 import { ConflictError, NotFoundError } from '../../lib/errors.ts';
 import { isRowId } from '../../lib/ids.ts';
@@ -10,6 +10,7 @@ import type { ItemPage, PageQuery } from '../pages.ts';
 import { BY_ID, rowPage } from '../row-pages.ts';
 import { isAdmin, requireAdmin, type Viewer } from '../viewer.ts';
 import type { Grants } from './grants.ts';
+import { USERNAME_LENGTH_MAX } from './names.ts';
 
 export interface UsersOptions {
   readonly storage: Storage;
@@ -39,8 +40,9 @@ export class Users {
    */
   page(viewer: Viewer, query: PageQuery, search: string | null): Promise<ItemPage<User>> {
     requireAdmin(viewer);
-    const prefix = search?.replaceAll('\0', '').slice(0, 64) ?? '';
-    const where = prefix === '' ? {} : { usernameKey: { $like: `${escapeLike(usernameKey(prefix))}%` } };
+    const prefix = usernameKey((search ?? '').slice(0, USERNAME_LENGTH_MAX).replaceAll('\0', ' '));
+    // Not `like`: SQLite and PostgreSQL do not agree on how `%` and `_` are escaped in it.
+    const where = prefix === '' ? {} : { [raw('substr(username_key, 1, ?)', [[...prefix].length])]: prefix };
     return rowPage(query, BY_ID, (behind, limit) =>
       this.#options.storage
         .fork()
@@ -109,5 +111,3 @@ async function checkNotLastAdmin(em: EntityManager, user: User): Promise<void> {
   const others = await em.count(User, { role: 'ADMIN', disabledAt: null, id: { $ne: user.id } });
   if (others === 0) throw new ConflictError('This is the last administrator. Make another user ADMIN first.');
 }
-
-const escapeLike = (text: string): string => text.replace(/[\\%_]/g, '\\$&');
