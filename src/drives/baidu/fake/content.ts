@@ -7,6 +7,8 @@ import { join } from 'node:path';
 export const HEAD_BYTES = 262_144;
 /** Bytes beyond this go to a temporary file. */
 const MEMORY_BYTES_MAX = 64 * 1024 * 1024;
+/** Larger made-up files go without a hash: making their bytes takes seconds. */
+const MADE_HASHED_BYTES_MAX = 16 * 1024 * 1024;
 const READ_BYTES = 256 * 1024;
 
 /** A run of bytes: in memory, in the spool file, made up on reading, or only measured. */
@@ -68,7 +70,7 @@ export class ContentStore {
   /** Made-up bytes of any size, which take no room; see `madeBytes`. */
   made(size: number): Content {
     const pieces: Piece[] = [{ size, made: true }];
-    const hashes = size <= MEMORY_BYTES_MAX ? this.#hash(pieces) : null;
+    const hashes = size <= MADE_HASHED_BYTES_MAX ? this.#hash(pieces) : null;
     return this.#remember({ size, pieces, md5: hashes?.md5 ?? null, headMd5: hashes?.headMd5 ?? null, blockMd5s: [] });
   }
 

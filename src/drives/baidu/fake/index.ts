@@ -7,9 +7,14 @@ import { manageEndpoints, recycle } from './manage.ts';
 import { metaEndpoints } from './metas.ts';
 import type { App, DeviceFlow } from './oauth.ts';
 import { OAuth } from './oauth.ts';
+import { playlistEndpoints } from './playlists.ts';
+import { recycleEndpoints } from './recycling.ts';
+import { searchEndpoints } from './search.ts';
 import { Servers } from './server.ts';
 import type { Settings } from './settings.ts';
 import { DEFAULTS } from './settings.ts';
+import { Shares } from './share.ts';
+import { streamingEndpoints } from './streaming.ts';
 import type { Entry } from './tree.ts';
 import { attach, baseName, below, parentPath, pathOf } from './tree.ts';
 import { Uploads } from './upload.ts';
@@ -51,6 +56,7 @@ export async function startBaiduFake(options: BaiduFakeOptions = {}) {
   };
   const oauth = new OAuth(world, app);
   const uploads = new Uploads(world);
+  const shares = new Shares(world, app.appId);
   const faults = new Faults();
   const endpoints = [
     ...oauth.endpoints(),
@@ -60,6 +66,11 @@ export async function startBaiduFake(options: BaiduFakeOptions = {}) {
     ...manageEndpoints(world),
     ...uploads.endpoints(),
     ...downloadEndpoints(world),
+    ...searchEndpoints(world),
+    ...streamingEndpoints(world),
+    ...playlistEndpoints(world),
+    ...recycleEndpoints(world),
+    ...shares.endpoints(),
   ];
   const servers = new Servers({ world, oauth, faults, endpoints });
   world.urls = await servers.listen();
@@ -135,6 +146,13 @@ export async function startBaiduFake(options: BaiduFakeOptions = {}) {
       if (entry) recycle(world, user, entry);
     },
     recycled: (user: User): string[] => user.recycled.map(({ path }) => path),
+
+    shares: shares.all,
+    seedPlaylist: (user: User, name: string, files: readonly Entry[]): string => {
+      const id = String(5000 + world.serial());
+      user.playlists.push({ id, name, ctime: world.now, files });
+      return id;
+    },
 
     unfinishedUploads: () => uploads.unfinished(),
     forgetUploads: () => uploads.forget(),

@@ -1,6 +1,6 @@
 import { dlinkOf } from './download.ts';
 import type { Entry } from './tree.ts';
-import { below, categoryOf, isDirectory, pathOf, sizeOf } from './tree.ts';
+import { below, categoryOf, isDirectory, isWithin, pathOf, sizeOf } from './tree.ts';
 import { coreView, extras, thumbs } from './views.ts';
 import type { Call, Endpoint, Fields } from './wire.ts';
 import type { User, World } from './world.ts';
@@ -31,7 +31,10 @@ function fileMetas(world: World, call: Call, user: User): Fields {
   const ids = new Set(text.match(/\d+/g));
   if (ids.size > IDS_MAX) world.refuse(2, `fsids names more than ${IDS_MAX} entries`);
   // `path` switches to a shared or private area, where ordinary files are not.
-  const found = call.query.has('path') ? [] : [...below(user.root)].filter((entry) => ids.has(entry.fsId));
+  const { scope, appRoot } = world.settings;
+  const found = [...below(user.root)].filter(
+    (entry) => ids.has(entry.fsId) && !call.query.has('path') && (scope !== 'all' || isWithin(pathOf(entry), appRoot)),
+  );
   return {
     errmsg: 'succ',
     list: shuffled(world, found).map((entry) => metaView(world, entry, { user, query: call.query })),

@@ -25,11 +25,14 @@ export interface SeenRequest {
   errno: number | string;
 }
 
-/** Answers that are not JSON objects pass as they are; so do the numbers of the gateway. */
+/** The gateway's errors carried such a number, which broke clients that decode whole numbers. */
 const FLOAT_REQUEST_ID = rawJson('1.8198936114954e+17');
 const HTML = '<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>';
 /** The service's labels cannot be trusted. */
 const CONTENT_TYPES = ['application/json', 'application/json; charset=UTF-8', 'text/html; charset=UTF-8', 'text/plain'];
+
+/** The largest slice and the multipart around it. */
+const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
 interface Parts {
   readonly world: World;
@@ -80,6 +83,7 @@ export class Servers {
   async #serve(role: Role, request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => request.destroy());
     try {
+      if (Number(request.headers['content-length'] ?? 0) > BODY_BYTES_MAX) return void response.writeHead(413).end();
       const call = await readCall(role, request);
       if (call === null) return;
       await this.#answer(call, response);
@@ -227,10 +231,11 @@ export class Servers {
 
   #refusalReply(refusal: Refusal, endpoint: Endpoint | null, seen: SeenRequest): Reply {
     seen.errno = refusal.code;
-    const { numberKey, textKey } = ENVELOPES[endpoint?.envelope ?? 'errno'];
     const isNumber = endpoint?.requestId !== 'text';
     const fromGateway = refusal.code > 20_010 && refusal.code < 20_024;
     const id = fromGateway && isNumber ? FLOAT_REQUEST_ID : this.#requestId(endpoint);
+    // The gateway answers before the endpoint does, with its own keys.
+    const { numberKey, textKey } = ENVELOPES[fromGateway ? 'errno' : (endpoint?.envelope ?? 'errno')];
     // Most error answers of the file calls hold nothing but the number.
     const wordless = endpoint?.path === '/rest/2.0/xpan/file' && !fromGateway && refusal.code < 0;
     const text = wordless ? {} : { [textKey]: refusal.message };
