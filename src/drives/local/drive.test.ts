@@ -301,6 +301,15 @@ for (const database of DATABASES) {
       await drive.run('rename', folder.ref, 'still fine', {}, call);
     });
 
+    it('needs every slice of an upload, also when no hash was promised', async () => {
+      const { ref } = await drive.newFolder();
+      const plan = drive.plan(ref, 'a.bin', bytesOf(5_000_000, 'gap'), { hashes: {} });
+      const session = await drive.begin(plan);
+      const receipts = await drive.putSlices(plan, session, bytesOf(5_000_000, 'gap'), [1]);
+      await failure(drive.run('upload.complete', plan, session, receipts, call), 'corrupted');
+      assert.deepEqual(await drive.names(ref), []);
+    });
+
     it('keeps an upload session from naming another file', async () => {
       const { ref } = await drive.newFolder();
       const plan = drive.plan(ref, 'a.txt', Buffer.from('x'));
