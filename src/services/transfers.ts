@@ -174,11 +174,9 @@ export class Transfers {
    * Every change of the viewer's transfers behind a cursor, then live; without one, the unfinished ones as they are first.
    * @throws InvalidInputError when it is no cursor.
    */
-  async *events(viewer: Viewer, after: string | null, signal: AbortSignal): AsyncGenerator<TransferNotice, void> {
+  events(viewer: Viewer, after: string | null, signal: AbortSignal): AsyncIterable<TransferNotice> {
     const sequence = after === null ? null : sequenceOf(after);
-    for await (const notice of this.#works.watch.transfers(viewer.userId, sequence, signal)) {
-      yield { cursor: String(notice.sequence), transfer: notice.transfer };
-    }
+    return noticesOf(this.#works.watch.transfers(viewer.userId, sequence, signal));
   }
 
   /** The transfer when it has ended, or as it is after `waitMs`. */
@@ -233,6 +231,12 @@ const NOT_COMMITTING = {
 };
 
 const noSuchTransfer = (): NotFoundError => new NotFoundError('There is no such transfer.');
+
+async function* noticesOf(
+  notices: ReturnType<TransferWorks['watch']['transfers']>,
+): AsyncGenerator<TransferNotice, void> {
+  for await (const { sequence, transfer } of notices) yield { cursor: String(sequence), transfer };
+}
 
 function sequenceOf(cursor: string): number {
   if (/^\d{1,15}$/.test(cursor)) return Number(cursor);

@@ -8,7 +8,7 @@ import { isFinal } from './states.ts';
 import type { TransferStore } from './store.ts';
 
 /** How often a subscription reads the database without being told to, in milliseconds: an announcement may be lost. */
-const RECHECK_MS = 15_000;
+export const RECHECK_MS = 15_000;
 /** Rows read at once. */
 const BATCH = 100;
 
