@@ -294,13 +294,14 @@ for (const database of DATABASES) {
     it('an administrator sets limits, and nobody else', async () => {
       const SET = `mutation ($input: SetDownloadAllowanceInput!) {
         setDownloadAllowance(input: $input) {
-          __typename ... on SetDownloadAllowancePayload { allowance { limit used } } ... on UserError { message }
+          __typename ... on SetDownloadAllowancePayload { allowance { limit used } user { id downloadAllowance { limit } } } ... on UserError { message }
         }
       }`;
       const userId = encodeGlobalId('User', user.userId);
       const set = async (person: Person, input: object) => server.graphql(SET, { input }, person.token);
       const raised = await set(admin, { userId, limit: 5000 });
       assert.equal(raised.data.setDownloadAllowance.allowance.limit, 5000);
+      assert.deepEqual(raised.data.setDownloadAllowance.user, { id: userId, downloadAllowance: { limit: 5000 } });
       const reset = await set(admin, { userId });
       assert.equal(reset.data.setDownloadAllowance.allowance.limit, 1000);
       assert.equal((await set(admin, { userId, limit: -1 })).data.setDownloadAllowance.__typename, 'InvalidInputError');
@@ -344,6 +345,19 @@ for (const database of DATABASES) {
         socket.destroy();
         while (await isOpen()) await setImmediate();
       }
+    });
+
+    it('clients that leave at any moment end nothing but themselves', async () => {
+      const file = await putFile(server, user, 'left', randomBytes(2 * 1024 * 1024));
+      const url = new URL(await newTicket(user, file));
+      for (let turns = 0; turns < 60; turns += 1) {
+        const socket = connect(Number(url.port), '127.0.0.1');
+        socket.on('error', () => {});
+        socket.write(`GET ${url.pathname} HTTP/1.1\r\nhost: x\r\n\r\n`);
+        for (let turn = 0; turn < turns; turn += 1) await setImmediate();
+        socket.resetAndDestroy();
+      }
+      assert.equal((await (await get(url.href)).arrayBuffer()).byteLength, 2 * 1024 * 1024);
     });
 
     it('no token of a ticket stands in the log or the database', async () => {

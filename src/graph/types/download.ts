@@ -6,7 +6,7 @@ import { enumValues } from '../enums.ts';
 import { decodeIdOf } from '../ids.ts';
 import { found } from '../loaders.ts';
 import { EntryRefInput, entryTarget } from './entry.ts';
-import { UserType } from './user.ts';
+import { UserType, type UserView } from './user.ts';
 import { AllowanceExceededErrorType, COMMON_ERRORS, DRIVE_ERRORS } from './user-error.ts';
 
 export const DownloadAllowance = builder.objectRef<Allowance>('DownloadAllowance').implement({
@@ -137,10 +137,11 @@ const SetDownloadAllowanceInput = builder.inputType('SetDownloadAllowanceInput',
 });
 
 const SetDownloadAllowancePayload = builder
-  .objectRef<{ readonly userId: string; readonly allowance: Allowance }>('SetDownloadAllowancePayload')
+  .objectRef<{ readonly user: UserView; readonly allowance: Allowance }>('SetDownloadAllowancePayload')
   .implement({
     description: "The user's allowance as it is now.",
     fields: (t) => ({
+      user: t.expose('user', { type: UserType, description: 'The user afterwards.' }),
       allowance: t.expose('allowance', { type: DownloadAllowance, description: 'What the user has today.' }),
     }),
   });
@@ -156,11 +157,13 @@ builder.mutationField('setDownloadAllowance', (t) =>
       input: t.arg({ type: SetDownloadAllowanceInput, required: true, description: 'Whose limit, and what it is.' }),
     },
     resolve: async (_root, { input }, context) => {
+      const { services, loaders } = context;
       const userId = decodeIdOf(String(input.userId), 'User') ?? '';
-      return {
-        userId,
-        allowance: await context.services.allowances.setLimit(viewerOf(context), userId, input.limit ?? null),
-      };
+      const allowance = await services.allowances.setLimit(viewerOf(context), userId, input.limit ?? null);
+      loaders.allowance.clear(userId);
+      const user = (await services.identity.users.findMany(viewerOf(context), [userId])).get(userId);
+      if (!user) throw new NotFoundError('There is no such user.');
+      return { allowance, user };
     },
   }),
 );
