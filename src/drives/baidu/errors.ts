@@ -1,0 +1,159 @@
+import { DriveError, type DriveErrorCategory } from '../../lib/drive-error.ts';
+import { type Classify, type Reply, retryAfterMs } from '../../transport/classify.ts';
+import type { DriveErrorCode } from '../driver.ts';
+import { ERROR_ROWS } from './error-codes.ts';
+
+export const PROVIDER = 'BAIDU';
+export const TITLE = 'Baidu Netdisk';
+
+const ROWS = new Map(ERROR_ROWS.map((row) => [String(row[0]), row]));
+
+/** Waits that Baidu's clients found to help, in milliseconds. */
+const FREQUENCY_PAUSE_MS = 45_000;
+const BUDGET_PAUSE_MS = 5 * 60_000;
+const RISK_PAUSE_MS = 3_000;
+const BUSY_PAUSE_MS = 2_000;
+const TRANSCODING_PAUSE_MS = 10_000;
+
+const PAUSES_MS: Readonly<Record<string, number>> = {
+  '31034': FREQUENCY_PAUSE_MS,
+  '20012': BUDGET_PAUSE_MS,
+  '8001': RISK_PAUSE_MS,
+  '8002': RISK_PAUSE_MS,
+  '9019': RISK_PAUSE_MS,
+  '111': BUSY_PAUSE_MS,
+  '31341': TRANSCODING_PAUSE_MS,
+};
+
+/** Codes of which Baidu did nothing before it refused: also what is not idempotent may be sent again. */
+const NOTHING_DONE: ReadonlySet<string> = new Set(['111', '31034', '20012', '429']);
+
+/** `Provider.errorCodes`. */
+export const ERROR_CODES: readonly DriveErrorCode[] = ERROR_ROWS.map(([code, category, meaning, hint]) => ({
+  code: String(code),
+  meaning,
+  category,
+  retryable: isRetryable(category),
+  hint: hint ?? null,
+}));
+
+/** The error in a reply of any of Baidu's hosts; null when there is none that its tables know. */
+export const classify: Classify = (reply, request) => {
+  const said = saidBy(reply);
+  if (said)
+    return said.oauth ? oauthError(said.code, said.text) : codeError(said.code, said.text, reply, request.endpoint);
+  if (reply.text !== null && request.as === 'json' && !isObject(reply.json) && reply.status < 400) {
+    return baiduError('unavailable', 'gave an answer that cannot be read.', null, {});
+  }
+  return null;
+};
+
+/** The error of one item of a list, or of a task: the code alone says what it is. */
+export const itemError = (code: string | number, endpoint: string): DriveError =>
+  codeError(String(code), '', null, endpoint);
+
+interface Said {
+  readonly code: string;
+  readonly text: string;
+  readonly oauth?: true;
+}
+
+/** Baidu has four ways to say that something failed; the order is that of the reference (§8.1). */
+function saidBy({ json }: Reply): Said | null {
+  if (!isObject(json)) return null;
+  if (typeof json.error === 'string') {
+    return { code: json.error, text: String(json.error_description ?? ''), oauth: true };
+  }
+  for (const [code, text] of [
+    ['errno', json.errmsg ?? json.show_msg],
+    ['error_code', json.error_msg],
+    ['error_no', json.error_msg],
+  ] as const) {
+    const value = json[code];
+    if (value !== undefined && value !== null && String(value) !== '0') {
+      return { code: String(value), text: String(text ?? '') };
+    }
+  }
+  return null;
+}
+
+/** What some codes mean with some calls (§8.2); the table's own category otherwise. */
+function categoryOf(code: string, text: string, reply: Reply | null, endpoint: string): DriveErrorCategory {
+  if (code === '111') {
+    if (endpoint === 'filemanager' || endpoint === 'share.transfer') return 'unavailable';
+    return 'unauthenticated';
+  }
+  if (code === '110') return endpoint.startsWith('share.') ? 'rate_limited' : 'unauthenticated';
+  if (code === '10') return endpoint === 'share.transfer' ? 'already_exists' : 'unavailable';
+  if (code === '31299' && /exp(ir|ri)ed time not match/i.test(text)) return 'unavailable';
+  if (code === '4' && reply?.status === 403) return 'permission_denied';
+  if (code === '3' && reply?.status === 400) return 'unsupported';
+  // An announcement or commit whose slices are gone: the session is, and a new one is begun.
+  if (/uploadid/i.test(text) && /invalid|expired|not found/i.test(text)) return 'not_found';
+  if (endpoint === 'superfile2' || endpoint === 'create') {
+    if (code === '31355' || code === '31363') return 'not_found';
+  }
+  return ROWS.get(code)?.[1] ?? (reply !== null && reply.status >= 500 ? 'unavailable' : 'unexpected');
+}
+
+function codeError(code: string, text: string, reply: Reply | null, endpoint: string): DriveError {
+  const category = categoryOf(code, text, reply, endpoint);
+  const row = ROWS.get(code);
+  const pauseMs = PAUSES_MS[code] ?? (reply ? retryAfterMs(reply.headers, new Date()) : null);
+  return baiduError(category, `says: ${(row?.[2] ?? 'an unknown error').toLowerCase()} (${code}).`, code, {
+    hint: row?.[3] ?? null,
+    cause: text === '' ? undefined : new Error(text.slice(0, 500)),
+    ...(pauseMs !== null && isRetryable(category) ? { retryAfterMs: pauseMs } : {}),
+    ...(NOTHING_DONE.has(code) && category !== 'unauthenticated' ? { nothingDone: true } : {}),
+  });
+}
+
+const OAUTH: Readonly<Record<string, DriveErrorCategory>> = {
+  invalid_request: 'invalid_argument',
+  invalid_client: 'permission_denied',
+  invalid_grant: 'unauthenticated',
+  expired_token: 'unauthenticated',
+  unauthorized_client: 'permission_denied',
+  unsupported_grant_type: 'invalid_argument',
+  unsupported_response_type: 'invalid_argument',
+  invalid_scope: 'permission_denied',
+  redirect_uri_mismatch: 'invalid_argument',
+  invalid_referer: 'permission_denied',
+  authorization_pending: 'unavailable',
+  slow_down: 'rate_limited',
+  authorization_declined: 'permission_denied',
+  access_denied: 'permission_denied',
+};
+
+/** What polling for a device code reads off the error: `providerCode` is OAuth's own word. */
+function oauthError(error: string, description: string): DriveError {
+  const risk = /security policy/i.test(`${error} ${description}`);
+  const category = risk ? 'rate_limited' : (OAUTH[error] ?? 'unexpected');
+  return baiduError(category, `refused the sign-in (${error.slice(0, 64)}).`, error.slice(0, 64), {
+    hint: risk ? 'Its risk control is on: try again after some minutes.' : (HINTS[error] ?? null),
+    cause: new Error(description.slice(0, 500)),
+    ...(risk ? { retryAfterMs: BUDGET_PAUSE_MS } : {}),
+    nothingDone: category === 'rate_limited',
+  });
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  invalid_client: 'Check BAIDU_CLIENT_ID and BAIDU_CLIENT_SECRET, and whether the application is enabled.',
+  redirect_uri_mismatch: 'Register the callback address with the application at Baidu, or set BAIDU_REDIRECT_URI.',
+  expired_token: 'Link the account again.',
+  invalid_grant: 'Begin again: codes work once, and not for long.',
+};
+
+export const baiduError = (
+  category: DriveErrorCategory,
+  message: string,
+  providerCode: string | null,
+  init: { hint?: string | null; cause?: unknown; retryAfterMs?: number; nothingDone?: boolean; existingRef?: string },
+): DriveError => new DriveError(category, `${TITLE} ${message}`, { provider: PROVIDER, providerCode, ...init });
+
+function isRetryable(category: DriveErrorCategory): boolean {
+  return category === 'unavailable' || category === 'rate_limited' || category === 'timeout';
+}
+
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
