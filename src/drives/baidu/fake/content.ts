@@ -7,6 +7,8 @@ import { join } from 'node:path';
 export const HEAD_BYTES = 262_144;
 /** Bytes beyond this go to a temporary file. */
 const MEMORY_BYTES_MAX = 64 * 1024 * 1024;
+/** Larger uploads are known by their slices only: hashing them whole would hold up the process for seconds. */
+const HASHED_BYTES_MAX = 256 * 1024 * 1024;
 /** Larger made-up files go without a hash: making their bytes takes seconds. */
 const MADE_HASHED_BYTES_MAX = 16 * 1024 * 1024;
 const READ_BYTES = 256 * 1024;
@@ -29,7 +31,7 @@ export interface StoredSlice {
 export interface Content {
   readonly size: number;
   readonly pieces: readonly Piece[];
-  /** Null for what was only measured, or is too large to be hashed when seeded. */
+  /** Null for what was only measured, or is too large to be hashed whole. */
   readonly md5: string | null;
   readonly headMd5: string | null;
   /** The MD5 of each slice, in order. */
@@ -57,7 +59,8 @@ export class ContentStore {
   join(slices: readonly StoredSlice[]): Content {
     const size = slices.reduce((sum, slice) => sum + slice.size, 0);
     const pieces = slices.map((slice) => slice.piece);
-    const hashes = pieces.some((piece) => 'forgotten' in piece) ? null : this.#hash(pieces);
+    const isReadable = pieces.every((piece) => !('forgotten' in piece));
+    const hashes = isReadable && size <= HASHED_BYTES_MAX ? this.#hash(pieces) : null;
     return this.#remember({
       size,
       pieces,

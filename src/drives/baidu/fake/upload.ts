@@ -1,19 +1,8 @@
 import type { Content, StoredSlice } from './content.ts';
-import { md5Of } from './content.ts';
-import { isWritable, parseArray } from './manage.ts';
+import { parseArray } from './manage.ts';
 import { filePart } from './multipart.ts';
-import type { Entry } from './tree.ts';
-import {
-  attach,
-  baseName,
-  cloudMd5,
-  freeName,
-  isDirectory,
-  isPathAllowed,
-  isWellFormed,
-  parentPath,
-  pathOf,
-} from './tree.ts';
+import { checkNewPath, placeDirectory, placeFile } from './placing.ts';
+import { cloudMd5, isDirectory, pathOf } from './tree.ts';
 import { createdView } from './views.ts';
 import type { Call, Endpoint, Fields } from './wire.ts';
 import { Refusal, Reply } from './wire.ts';
@@ -136,7 +125,7 @@ export class Uploads {
 
   #precreate(form: URLSearchParams, user: User): Fields {
     const path = form.get('path') ?? '';
-    this.#checkPath(path, 31062);
+    checkNewPath(this.#world, path, 31062);
     if (form.get('isdir') !== '0' || form.get('autoinit') !== '1') {
       this.#world.refuse(2, 'precreate wants isdir=0 and autoinit=1');
     }
@@ -150,7 +139,7 @@ export class Uploads {
     const rapid = this.#rapidHit(form, size);
     if (rapid) {
       const times = this.#localTimes(form);
-      const entry = this.#place(user, { path, rtype, content: rapid, ...times });
+      const entry = placeFile(this.#world, user, { path, rtype, content: rapid, ...times });
       return { return_type: 2, info: createdView(this.#world, entry) };
     }
     const state =
@@ -256,7 +245,7 @@ export class Uploads {
 
   #commit(form: URLSearchParams, user: User): Fields {
     const path = form.get('path') ?? '';
-    this.#checkPath(path, 31062);
+    checkNewPath(this.#world, path, 31062);
     if (!form.has('size') || !form.has('block_list')) this.#world.refuse(2, 'create lacks size or block_list');
     const blockList = this.#blockList(form.get('block_list') ?? '');
     const rtype = this.#rtype(form);
@@ -277,7 +266,7 @@ export class Uploads {
     if (!matches) throw new Refusal(31190, 'file does not exist');
     this.#checkSpace(user, size);
     const content = this.#world.contents.join(stored);
-    const entry = this.#place(user, { path, rtype, content, ...this.#localTimes(form) });
+    const entry = placeFile(this.#world, user, { path, rtype, content, ...this.#localTimes(form) });
     state.commits += 1;
     return createdView(this.#world, entry);
   }
@@ -291,28 +280,28 @@ export class Uploads {
     const hash = plan.blockList.length === 1 ? plan.blockList[0] : undefined;
     const content = hash === undefined ? null : this.#world.contents.findWhole(plan.size, hash);
     if (!content || !this.#world.settings.rapidUploads) throw new Refusal(31190, 'file does not exist');
-    const entry = this.#place(user, { path: plan.path, rtype: plan.rtype, content, ...this.#localTimes(form) });
+    const entry = placeFile(this.#world, user, {
+      path: plan.path,
+      rtype: plan.rtype,
+      content,
+      ...this.#localTimes(form),
+    });
     return createdView(this.#world, entry);
   }
 
   #createDirectory(form: URLSearchParams, user: User): Fields {
     const path = form.get('path') ?? '';
-    this.#checkPath(path, -7);
+    checkNewPath(this.#world, path, -7);
     if (form.has('block_list') || form.has('uploadid'))
       this.#world.refuse(2, 'a directory has neither slices nor an uploadid');
-    const taken = this.#world.find(user, path);
-    // Without rtype the service may rename silently.
-    if (taken && form.get('rtype') === '0') throw new Refusal(-8, 'file already exists');
-    const parent = this.#parentOf(user, path);
-    const name = taken ? freeName(parent, baseName(path)) : baseName(path);
-    const entry = this.#world.newEntry(name, null, this.#localTimes(form));
-    attach(entry, parent, name);
+    const rtype = form.get('rtype');
+    const entry = placeDirectory(this.#world, user, { path, rtype, ...this.#localTimes(form) });
     return createdView(this.#world, entry);
   }
 
   #single(call: Call, user: User): Fields {
     const path = call.query.get('path') ?? '';
-    this.#checkPath(path, 31062);
+    checkNewPath(this.#world, path, 31062);
     const ondup = call.query.get('ondup');
     const rtype = { fail: '0', newcopy: '1', overwrite: '3' }[ondup ?? ''];
     if (rtype === undefined) return this.#world.refuse(31023, `ondup=${ondup} does not exist`, { status: 400 });
@@ -321,7 +310,7 @@ export class Uploads {
     if (rtype === '0' && this.#world.find(user, path)) throw new Refusal(31061, 'file already exists', { status: 400 });
     const content = this.#world.contents.join([this.#world.contents.slice(bytes)]);
     const now = this.#world.now;
-    const entry = this.#place(user, { path, rtype, content, localCtime: now, localMtime: now });
+    const entry = placeFile(this.#world, user, { path, rtype, content, localCtime: now, localMtime: now });
     return {
       path: pathOf(entry),
       size: bytes.length,
@@ -330,32 +319,6 @@ export class Uploads {
       md5: cloudMd5(entry),
       fs_id: this.#world.id(entry.fsId),
     };
-  }
-
-  #place(
-    user: User,
-    file: { path: string; rtype: string; content: Content; localCtime: number; localMtime: number },
-  ): Entry {
-    const parent = this.#parentOf(user, file.path);
-    const name = baseName(file.path);
-    const taken = parent.children?.get(name);
-    if (taken && (file.rtype === '0' || (file.rtype === '3' && isDirectory(taken)))) throw new Refusal(-8);
-    const same = taken?.content && md5Of(taken.content.blockMd5s.join()) === md5Of(file.content.blockMd5s.join());
-    if (taken && file.rtype === '2' && same && taken.content?.size === file.content.size) return taken;
-    const renamed = taken && file.rtype !== '3' ? freeName(parent, name) : name;
-    const entry = this.#world.newEntry(renamed, file.content, file);
-    attach(entry, parent, renamed);
-    return entry;
-  }
-
-  #parentOf(user: User, path: string): Entry {
-    const { settings } = this.#world;
-    const found = this.#world.find(user, parentPath(path));
-    if (!found && !settings.createParents && path !== settings.appRoot)
-      throw new Refusal(31063, 'parent path does not exist');
-    const parent = this.#world.ensureDirectory(user, parentPath(path));
-    if (!parent) throw new Refusal(-7, 'a file is in the way');
-    return parent;
   }
 
   #stateOf(id: string, user: User, path: string): UploadState {
@@ -376,16 +339,6 @@ export class Uploads {
     if (call.verb === 'PUT') return call.body;
     const part = filePart(call.headers['content-type'] ?? '', call.body);
     return typeof part === 'string' ? refuse(part) : part;
-  }
-
-  #checkPath(path: string, badName: number): void {
-    if (!isWellFormed(path) || path === '/') this.#world.refuse(2, `the path ${path} is malformed`);
-    if (!isPathAllowed(path)) throw new Refusal(badName, 'file name is invalid');
-    if (isWritable(this.#world, path)) return;
-    const { scopeErrors, gatewayStatus } = this.#world.settings;
-    if (scopeErrors === 'gateway')
-      throw new Refusal(20020, 'path is outside of the app directory', { status: gatewayStatus });
-    throw new Refusal(31064, 'file is not authorized');
   }
 
   #blockList(text: string): string[] {
