@@ -1,5 +1,5 @@
 import type { CallContext, DriveChange, DriveEntry } from '../drives/driver.ts';
-import type { EventBus } from '../events/bus.ts';
+import { BUFFER_EVENTS_MAX, type EventBus } from '../events/bus.ts';
 import type { Topic, Topics } from '../events/topics.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Account } from '../storage/entities/account.ts';
@@ -59,7 +59,8 @@ export class Changes {
 
   /**
    * What changes directly in a folder. The first is about the folder itself, as it is now; whoever reads its children
-   * then misses nothing. Ends when the viewer may no longer see the account, and with the signal.
+   * then misses nothing. So is one that stands for changes which a slow reader has lost. Ends when the viewer may no
+   * longer see the account, and with the signal.
    * @throws NotFoundError, InvalidInputError when it is no folder.
    */
   async watchFolder(
@@ -72,7 +73,7 @@ export class Changes {
     return this.#watch(viewer, accountId, signal, {
       topic: 'entry.changed',
       filter: (event) => event.accountId === accountId && event.folderRefs.includes(ref),
-      first: async (): Promise<ChangeView> => {
+      present: async (): Promise<ChangeView> => {
         const { account, entry } = await this.#entries.resolveFolder(viewer, folder, ['folderId'], { signal });
         const { kind: entryKind, path, modifiedAt } = entry;
         return {
@@ -95,7 +96,7 @@ export class Changes {
       topic: 'account.changed',
       filter: (event) => event.accountId === accountId,
       coalesceBy: () => accountId,
-      first: () => this.#accounts.visible(viewer, accountId),
+      present: () => this.#accounts.visible(viewer, accountId),
       view: (account) => account,
     });
   }
@@ -107,11 +108,12 @@ export class Changes {
     watched: Watched<Name, View>,
   ): Promise<AsyncGenerator<View, void>> {
     const ending = new AbortController();
+    const backlog = new Backlog();
+    const { topic, filter, coalesceBy, present } = watched;
     // Listens before it reads the present state: nothing can happen unseen in between.
-    const stream = this.#events.subscribe(watched.topic, {
-      filter: watched.filter,
-      ...(watched.coalesceBy ? { coalesceBy: watched.coalesceBy } : {}),
+    const stream = this.#events.subscribe(topic, {
       signal: AbortSignal.any([signal, ending.signal]),
+      ...(coalesceBy ? { filter, coalesceBy } : { filter: (event) => filter(event) && backlog.add() }),
     });
     const stopChecking = this.#events.on('account.changed', async (event) => {
       if (event.accountId === accountId && !(await this.#find(viewer, accountId))) ending.abort();
@@ -121,31 +123,24 @@ export class Changes {
       stopChecking();
     };
     signal.addEventListener('abort', end, { once: true });
+    const follow = async function* (this: Changes, first: View): AsyncGenerator<View, void> {
+      try {
+        yield first;
+        for await (const event of stream) {
+          const account = await this.#find(viewer, accountId);
+          if (!account) return;
+          if (backlog.take()) yield await present();
+          yield watched.view(account, event);
+        }
+      } finally {
+        end();
+      }
+    };
     try {
-      return this.#follow(viewer, accountId, await watched.first(), stream, watched.view, end);
+      return follow.call(this, await present());
     } catch (error) {
       end();
       throw error;
-    }
-  }
-
-  async *#follow<Event, View>(
-    viewer: Viewer,
-    accountId: string,
-    first: View,
-    stream: AsyncIterable<Event>,
-    view: (account: Account, event: Event) => View,
-    end: () => void,
-  ): AsyncGenerator<View, void> {
-    try {
-      yield first;
-      for await (const event of stream) {
-        const account = await this.#find(viewer, accountId);
-        if (!account) return;
-        yield view(account, event);
-      }
-    } finally {
-      end();
     }
   }
 
@@ -159,6 +154,27 @@ interface Watched<Name extends Topic, View> {
   readonly filter: (event: Topics[Name]) => boolean;
   readonly coalesceBy?: (event: Topics[Name]) => string;
   /** The present state. */
-  readonly first: () => Promise<View>;
+  readonly present: () => Promise<View>;
   readonly view: (account: Account, event: Topics[Name]) => View;
+}
+
+/** Counts what a subscription has not read: it drops the oldest beyond its buffer, and its reader must be told. */
+class Backlog {
+  #unread = 0;
+  #lost = false;
+
+  /** An event was announced. True, to stand in a filter. */
+  add(): true {
+    if (this.#unread < BUFFER_EVENTS_MAX) this.#unread += 1;
+    else this.#lost = true;
+    return true;
+  }
+
+  /** An event was read; gives whether others were lost before it. */
+  take(): boolean {
+    this.#unread -= 1;
+    const lost = this.#lost;
+    this.#lost = false;
+    return lost;
+  }
 }

@@ -180,6 +180,30 @@ describe('changes', { timeout: 60_000 }, () => {
     assert.deepEqual(await folder.next(), { done: true, value: undefined });
   });
 
+  it('that a slow reader lost are told by the folder itself', async () => {
+    const { services, events } = app.app;
+    const viewer = await services.identity.authenticate(person.token);
+    assert.ok(viewer);
+    const folder = { accountId: person.accountRowId, ref: person.accountRowId };
+    const leaving = new AbortController();
+    const stream = await services.changes.watchFolder(viewer, folder, leaving.signal);
+    await stream.next();
+    const announce = (index: number): Promise<void> =>
+      events.publish('entry.changed', {
+        ...{ accountId: folder.accountId, folderRefs: [folder.ref], kind: 'CREATED', entryRef: `${index}` },
+        ...{ entryKind: 'FILE', path: null, at: new Date().toISOString() },
+      });
+    const read = async (): Promise<string | undefined> => (await stream.next()).value?.entryRef;
+    for (let index = 0; index < 256; index += 1) await announce(index);
+    for (let index = 0; index < 256; index += 1) assert.equal(await read(), `${index}`);
+    for (let index = 0; index < 300; index += 1) await announce(index);
+    assert.equal(await read(), folder.ref);
+    assert.equal(await read(), '44');
+    for (let index = 45; index < 300; index += 1) assert.equal(await read(), `${index}`);
+    leaving.abort();
+    assert.equal((await stream.next()).done, true);
+  });
+
   /** A built-in drive that everybody may use; gives the row of its account. */
   async function shareDrive(): Promise<string> {
     const { id } = await linkAccount(app, person.userId, { provider: 'LOCAL', shared: true });

@@ -5,6 +5,7 @@ import { DriveError } from '../../src/drives/errors.ts';
 import { local } from '../../src/drives/local/drive.ts';
 import { encodeEntryId, encodeGlobalId } from '../../src/graph/ids.ts';
 import { newId } from '../../src/lib/ids.ts';
+import { IdempotencyRecord } from '../../src/storage/entities/operations.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { DATABASES, type TestStorage } from '../support/databases.ts';
 import { putFile } from '../support/files.ts';
@@ -383,6 +384,45 @@ for (const database of DATABASES) {
         await assert.rejects(request);
         const { results } = await change('moveEntries', input);
         assert.equal(results[0].entry.path, '/away/leaving.txt');
+      });
+    });
+
+    describe('repeated after a process died before it could store the answer', () => {
+      /** Makes the record look as a dead process leaves it, and asks again. */
+      async function afterCrash(mutation: keyof typeof DOCUMENTS, input: object): Promise<[Answer, Answer]> {
+        const key = randomUUID();
+        const first = await change(mutation, { ...input, idempotencyKey: key });
+        const gone = { answer: null, pendingUntil: new Date(0) };
+        await app.app.storage.fork().nativeUpdate(IdempotencyRecord, { userId: person.userId, key }, gone);
+        return [first, await change(mutation, { ...input, idempotencyKey: key })];
+      }
+
+      it('finds what was made', async () => {
+        const [folder1, folder2] = await afterCrash('createFolder', { parent: at('/'), name: `crash ${randomUUID()}` });
+        assert.ok(folder1.folder.id);
+        assert.deepEqual(folder2, folder1);
+        const [source, target] = [await folder(), await folder()];
+        const input = { entries: [{ id: source.id }], destination: { id: target.id } };
+        const [copied, copiedAgain] = await afterCrash('copyEntries', input);
+        assert.ok(copied.results[0].entry.id);
+        assert.deepEqual(copiedAgain, copied);
+        const [moved, movedAgain] = await afterCrash('moveEntries', { ...input, onConflict: 'RENAME' });
+        assert.deepEqual(movedAgain, moved);
+        assert.equal((await names(target.path)).length, 2);
+      });
+
+      it('takes what is deleted as deleted', async () => {
+        const made = await folder();
+        const [first, second] = await afterCrash('deleteEntries', { entries: [{ id: made.id }] });
+        assert.equal(first.results[0].error, null);
+        assert.deepEqual(second, first);
+      });
+
+      it('does not take what was there before for its own', async () => {
+        const made = await folder();
+        const [first, second] = await afterCrash('createFolder', { parent: at('/'), name: made.name });
+        assert.equal(first.code, 'ALREADY_EXISTS');
+        assert.equal(second.code, 'ALREADY_EXISTS');
       });
     });
 
