@@ -5,6 +5,7 @@ import type { Config } from './config.ts';
 import type { CloudServices } from './drives/cloud.ts';
 import type { DriveDefinition } from './drives/driver.ts';
 import type { EntryChanged } from './drives/local/context.ts';
+import { sweepLocalDrives } from './drives/local/sweep.ts';
 import type { DriveServices } from './drives/registry.ts';
 import type { EventBus } from './events/bus.ts';
 import { openEventBus } from './events/open.ts';
@@ -177,6 +178,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
       downloads: () => downloads.sweep(),
       directLinks: () => directLinks.sweep(),
       transfers: () => works.sweep(),
+      localDrives: () => sweepLocalDrives({ storage, blobs, clock }),
       deviceLinks: () => deviceLinks.sweep(),
       authorizations: () => authorizations.sweep(),
     },
