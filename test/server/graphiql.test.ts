@@ -134,6 +134,15 @@ describe('GraphiQL in a browser', { skip: skipWithoutChromium() }, () => {
 
   const shown = (selector: string, text: string) => page.locator(selector, { hasText: text }).first().waitFor();
   const run = () => page.click('.graphiql-execute-button');
+  /** GraphiQL learns a tab's operation a moment after it shows the tab: who is quicker than a person presses again. */
+  const runShown = async (text: string, presses = 10): Promise<void> => {
+    await run();
+    const result = page.locator('.result-window', { hasText: text }).first();
+    await result.waitFor({ timeout: presses > 1 ? 3_000 : 30_000 }).catch((error) => {
+      if (presses <= 1) throw error;
+      return runShown(text, presses - 1);
+    });
+  };
 
   it('the headers editor shows how to send a token', async () => {
     await page.getByRole('button', { name: 'Headers' }).click();
@@ -149,8 +158,7 @@ describe('GraphiQL in a browser', { skip: skipWithoutChromium() }, () => {
 
   it('the next tabs ask with the session', async () => {
     await page.locator('.graphiql-tab-button', { hasText: 'Files' }).click();
-    await run();
-    await shown('.result-window', 'LOCAL');
+    await runShown('LOCAL');
   });
 
   it('a subscription runs with the session too', async () => {
