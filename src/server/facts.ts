@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { Services } from '../services/services.ts';
 import type { ClientFacts } from './graphql.ts';
@@ -37,6 +38,7 @@ export function bearerToken(request: IncomingMessage): string | null {
 export function clientAddress(request: IncomingMessage, trustProxy: boolean): string {
   const header = trustProxy ? request.headers['x-forwarded-for'] : undefined;
   const told = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',').at(-1)?.trim() ?? '';
-  const address = ipaddr.isValid(told) ? told : (request.socket.remoteAddress ?? '');
-  return ipaddr.isValid(address) ? ipaddr.process(address).toString() : 'unknown';
+  const address = isIP(told) ? told : (request.socket.remoteAddress ?? '');
+  if (isIP(address) === 4) return address;
+  return isIP(address) ? ipaddr.process(address).toString() : 'unknown';
 }

@@ -12,6 +12,7 @@ import { ENTITIES } from './entities/index.ts';
 import { databaseFault } from './fault.ts';
 import { POSTGRES_MIGRATIONS } from './migrations/postgres/index.ts';
 import { SQLITE_MIGRATIONS } from './migrations/sqlite/index.ts';
+import { keepStatements } from './statements.ts';
 
 export type EntityManager = SqlEntityManager<AbstractSqlDriver>;
 export type Dialect = 'sqlite' | 'postgres';
@@ -115,6 +116,7 @@ async function open(options: StorageOptions): Promise<Storage> {
     orm.em.fork(signal ? { signal } : {}) as unknown as EntityManager;
   try {
     await migrate(orm, dialect, options.url);
+    if (orm instanceof SqliteOrm) await keepAllStatements(orm);
   } catch (error) {
     await orm.close(true);
     throw error;
@@ -129,6 +131,11 @@ async function open(options: StorageOptions): Promise<Storage> {
     },
     close: () => orm.close(true),
   };
+}
+
+async function keepAllStatements({ em }: SqliteOrm): Promise<void> {
+  const connections = new Set([em.getConnection('write'), em.getConnection('read')]);
+  for (const connection of connections) keepStatements(await connection.getNativeClient());
 }
 
 /** Lock number of the migration, so that several processes that start together migrate once. */
