@@ -199,13 +199,8 @@ for (const { dialect, skip, open } of DATABASES) {
       });
 
       test('answers before it looks for the user', async () => {
-        let release = (): void => {};
-        const held = server.app.storage.transaction(
-          () =>
-            new Promise<void>((resolve) => {
-              release = resolve;
-            }),
-        );
+        const { promise, resolve: release } = Promise.withResolvers<void>();
+        const held = server.app.storage.transaction(() => promise);
         const answer = await identify(
           server,
           'requestPasswordReset',
