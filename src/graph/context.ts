@@ -1,5 +1,4 @@
 import { PermissionDeniedError, UnauthenticatedError } from '../lib/errors.ts';
-import type { Logger } from '../lib/log.ts';
 import type { Client } from '../services/identity/sessions.ts';
 import type { Services } from '../services/services.ts';
 import type { Viewer } from '../services/viewer.ts';
@@ -15,7 +14,6 @@ export interface GraphContext {
   readonly loaders: Loaders;
   /** Ends when the client goes away or the server drains. */
   readonly signal: AbortSignal;
-  readonly log: Logger;
   readonly requestId: string;
   /** The caller's address, for throttling guesses and for the list of sessions. */
   readonly clientAddress: string;

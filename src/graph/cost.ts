@@ -1,6 +1,13 @@
 import { PothosError } from '@pothos/core';
 import { type ComplexityResult, complexityFromQuery } from '@pothos/plugin-complexity';
-import { type DocumentNode, GraphQLError, type GraphQLSchema, getOperationAST, Kind } from 'graphql';
+import {
+  type DocumentNode,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+  Kind,
+  type OperationDefinitionNode,
+} from 'graphql';
 import { complexityError } from './errors.ts';
 import { QUERY_LIMITS } from './limits.ts';
 
@@ -28,15 +35,20 @@ export function costFault(operation: Operation): GraphQLError | null {
   return null;
 }
 
+/** Of operations without variables, which is most of those that are asked often. Documents are kept by Yoga's cache. */
+const known = new WeakMap<OperationDefinitionNode, ComplexityResult>();
+
 function costOf({ schema, document, operationName, variableValues, contextValue }: Operation): ComplexityResult | null {
   const chosen = getOperationAST(document, operationName);
   if (!chosen) return null;
+  const before = known.get(chosen);
+  if (before) return before;
   // The plugin reckons the first operation that it finds: a small one in front would hide the one that runs.
   const definitions = document.definitions.filter(
     (definition) => definition === chosen || definition.kind === Kind.FRAGMENT_DEFINITION,
   );
   try {
-    return complexityFromQuery(
+    const cost = complexityFromQuery(
       { ...document, definitions },
       {
         schema,
@@ -44,6 +56,8 @@ function costOf({ schema, document, operationName, variableValues, contextValue 
         variables: (variableValues ?? {}) as Record<string, unknown>,
       },
     );
+    if (!chosen.variableDefinitions?.length) known.set(chosen, cost);
+    return cost;
   } catch (error) {
     if (error instanceof PothosError || !(error instanceof GraphQLError)) throw error;
     return null; // Variables that do not fit their types.

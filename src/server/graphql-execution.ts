@@ -43,25 +43,41 @@ export function useExecutionLimits(options: ExecutionLimitsOptions): Plugin {
 }
 
 /** Runs a query or mutation to its end, or to the end of its time: what it changed by then stays changed. */
-async function execute(
+function execute(
   run: Run<ExecutionResult>,
   args: ExecutionArgs,
   { metrics, operationMsMax }: ExecutionLimitsOptions,
-): Promise<ExecutionResult> {
-  const { ending } = args.contextValue as OperationContext;
+): ExecutionResult | Promise<ExecutionResult> {
   const type = getOperationAST(args.document, args.operationName)?.operation ?? 'unknown';
   const startedMs = performance.now();
+  const ended = (result: ExecutionResult): ExecutionResult => {
+    const outcome = result.errors ? 'error' : 'ok';
+    metrics.operationEnded({ type, outcome, durationMs: performance.now() - startedMs });
+    return result;
+  };
+  const running = run(args);
+  if (!isPromise(running)) return ended(running); // What is answered at once needs no clock.
+  const { ending } = args.contextValue as OperationContext;
+  return withinTime(running, operationMsMax, ending).then(ended);
+}
+
+/** The executor's promises are not all of the class Promise. */
+const isPromise = (value: ExecutionResult | Promise<ExecutionResult>): value is Promise<ExecutionResult> =>
+  'then' in value;
+
+async function withinTime(
+  running: Promise<ExecutionResult>,
+  milliseconds: number,
+  ending: AbortController,
+): Promise<ExecutionResult> {
   const late = Promise.withResolvers<ExecutionResult>();
   const timer = setTimeout(() => {
     const fault = new UnavailableError('The operation took too long and was given up.');
     ending.abort(fault);
     late.resolve({ errors: [new GraphQLError(fault.message, { originalError: fault })] });
-  }, operationMsMax);
+  }, milliseconds);
   try {
-    const result = await Promise.race([run(args), late.promise]);
-    const outcome = result.errors ? 'error' : 'ok';
-    metrics.operationEnded({ type, outcome, durationMs: performance.now() - startedMs });
-    return result;
+    return await Promise.race([running, late.promise]);
   } finally {
     clearTimeout(timer);
   }

@@ -84,7 +84,6 @@ async function answer(route: Route, request: IncomingMessage, response: ServerRe
 /** Answers are data: nothing in them is to be run, framed or guessed. A route that serves a page says otherwise. */
 function setSafetyHeaders(response: ServerResponse): void {
   response.setHeader('X-Content-Type-Options', 'nosniff');
-  response.setHeader('X-Frame-Options', 'DENY');
   response.setHeader('Referrer-Policy', 'no-referrer');
   response.setHeader('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'");
 }
