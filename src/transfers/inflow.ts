@@ -23,8 +23,11 @@ export interface InflowParts {
   readonly bytesMax: number;
   readonly checksum: { readonly algorithm: HashAlgorithm; readonly value: string } | null;
   readonly onBytes: (offset: number) => void;
-  /** Keeps the offset for good; false: the upload is somebody else's now. */
-  readonly record: (offset: number) => Promise<boolean>;
+  /**
+   * Keeps the offset for good; false: the upload is somebody else's now. The hasher has seen the bytes up to there; null:
+   * none has. The offset behind the last of {@link InflowParts.bytesMax} comes only when the body has ended.
+   */
+  readonly record: (offset: number, hasher: Hasher | null) => Promise<boolean>;
 }
 
 /** The bytes of one request on their way into the file: counted, hashed, written, synced, recorded. */
@@ -56,8 +59,7 @@ export class Inflow {
 
   /** Has seen exactly the bytes before {@link Inflow.offset}; null: nobody has. */
   get hasher(): Hasher | null {
-    const hasher = this.#recorded === this.#start ? this.#parts.hasher : this.#hasher;
-    return hasher?.bytes === this.#recorded ? hasher : null;
+    return this.#hasherAt(this.#recorded);
   }
 
   /** Takes the body in until it ends, breaks off, or `stop` is aborted. The body itself is left open. */
@@ -122,7 +124,13 @@ export class Inflow {
     this.#checksum?.update(bytes);
     this.#written += bytes.length;
     onBytes(this.#written);
-    if (this.#checked && this.#written - this.#recorded >= RECORD_BYTES) await this.#record();
+    // Not behind the last byte: the body may have one too many.
+    const isFull = this.#written - this.#start === bytesMax;
+    if (this.#checked && !isFull && this.#written - this.#recorded >= RECORD_BYTES) await this.#record();
+  }
+
+  #hasherAt(offset: number): Hasher | null {
+    return [this.#hasher, this.#parts.hasher].find((hasher) => hasher?.bytes === offset) ?? null;
   }
 
   async #settleChecksum(hasher: Hasher, whole: boolean): Promise<void> {
@@ -151,7 +159,7 @@ export class Inflow {
     const { writer, record } = this.#parts;
     const offset = this.#checked ? this.#written : this.#recorded;
     if (offset !== this.#recorded) await writer.sync();
-    if (!(await record(offset))) {
+    if (!(await record(offset, this.#hasherAt(offset)))) {
       throw new UploadRefusedError('locked', 'Another request has taken this upload over. Ask for its offset.');
     }
     this.#recorded = offset;

@@ -259,6 +259,18 @@ for (const database of DATABASES) {
       await assert.rejects(parts.receiver.append(tokenHash, request(0, randomBytes(10))), refused('finished'));
     });
 
+    test('the last offset and the queueing are one step: who dies between leaves an upload that can be finished', async (t) => {
+      const bytes = randomBytes(1000);
+      const { tokenHash } = await parts.upload({ bytesTotal: bytes.length });
+      const change = t.mock.method(parts.store, 'change', () => Promise.reject(new Error('the process died')));
+      await assert.rejects(parts.receiver.append(tokenHash, request(0, bytes)), /died/);
+      change.mock.restore();
+      const { bytesDone } = await parts.receiver.status(tokenHash);
+      assert.ok(bytesDone < bytes.length);
+      const done = await parts.receiver.append(tokenHash, request(bytesDone, bytes.subarray(bytesDone)));
+      assert.deepEqual([done.state, done.spoolHashes?.SHA256], ['QUEUED', sha256(bytes)]);
+    });
+
     test('closing stops what is under way, in order', async () => {
       const other = await bench.another();
       const { row, tokenHash } = await parts.upload({ bytesTotal: 1000 });

@@ -142,10 +142,10 @@ export class Receiver {
   }
 
   async #receive(row: Transfer, request: ReceiveRequest, stop: AbortSignal): Promise<Transfer> {
-    const { store, clock, expiryMs } = this.#parts;
     const start = row.bytesDone;
     checkExtent(row, request);
 
+    let completed: Transfer | null = null;
     const progress = this.#parts.progress.track(row);
     const inflow = new Inflow({
       writer: await this.#parts.spool.writer(row.id, start),
@@ -153,24 +153,33 @@ export class Receiver {
       bytesMax: Math.min(totalOf(row) - start, request.bytesMax),
       checksum: request.checksum,
       onBytes: (offset) => progress.report('RECEIVING', offset),
-      record: (bytesDone) => {
-        const now = clock.now();
-        return store.update(row.id, 'WAITING', row.fence, {
-          bytesDone,
-          leaseUntil: addMs(now, LEASE_MS),
-          expiresAt: addMs(now, expiryMs),
-        });
+      record: async (offset, hasher) => {
+        if (offset < totalOf(row)) return this.#recordOffset(row, offset);
+        // One step with the last offset: a crash in between would leave an upload that nobody sends to or works on.
+        completed = await this.#complete(row, hasher);
+        return completed !== null;
       },
     });
     try {
       await inflow.take(request.body, stop);
     } finally {
       progress.stop();
-      if (inflow.hasher) this.#hashers.set(row.id, inflow.hasher);
+      if (inflow.hasher && !completed) this.#hashers.set(row.id, inflow.hasher);
       else this.#hashers.delete(row.id);
     }
-    if (stop.aborted && inflow.offset < totalOf(row)) throw locked();
-    return inflow.offset === totalOf(row) ? this.#complete(row, inflow.hasher) : { ...row, bytesDone: inflow.offset };
+    if (completed) return completed;
+    if (stop.aborted) throw locked();
+    return { ...row, bytesDone: inflow.offset };
+  }
+
+  #recordOffset({ id, fence }: Transfer, bytesDone: number): Promise<boolean> {
+    const { store, clock, expiryMs } = this.#parts;
+    const now = clock.now();
+    return store.update(id, 'WAITING', fence, {
+      bytesDone,
+      leaseUntil: addMs(now, LEASE_MS),
+      expiresAt: addMs(now, expiryMs),
+    });
   }
 
   /** The running hash, if it has seen exactly the bytes before `offset`. */
@@ -180,11 +189,10 @@ export class Receiver {
     return kept?.bytes === offset ? kept : null;
   }
 
-  async #complete(row: Transfer, hasher: Hasher | null): Promise<Transfer> {
+  #complete(row: Transfer, hasher: Hasher | null): Promise<Transfer | null> {
     const { store, clock } = this.#parts;
-    this.#hashers.delete(row.id);
     const now = clock.now();
-    const queued = await store.change(
+    return store.change(
       row.id,
       'receive',
       {
@@ -196,7 +204,6 @@ export class Receiver {
       },
       { fence: row.fence },
     );
-    return queued ?? this.#find(row.uploadTokenHash ?? '');
   }
 }
 
