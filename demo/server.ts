@@ -1,0 +1,43 @@
+import { fileURLToPath } from 'node:url';
+import { SETTING_NAMES } from '../src/config.ts';
+import { freePort, type ServerProcess, startProcess } from './process.ts';
+
+export interface ServerOptions {
+  readonly dataDir: string;
+  readonly settings?: Readonly<Record<string, string>>;
+  /** What stands before `src/main.ts`: options of Node. */
+  readonly nodeOptions?: readonly string[];
+  /** What runs Node: a command and its first arguments, as `taskset -c 0`. */
+  readonly wrapper?: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** The project's folder. */
+export const PROJECT = fileURLToPath(new URL('..', import.meta.url));
+
+/** Starts `node src/main.ts` on a free port, as a user would, and waits until it is ready. */
+export async function startServer(options: ServerOptions): Promise<ServerProcess> {
+  const { dataDir, settings, nodeOptions = [], wrapper = [], signal } = options;
+  const port = await freePort();
+  const [program = '', ...args] = [...wrapper, process.execPath, ...nodeOptions, 'src/main.ts'];
+  return startProcess({
+    name: 'The server',
+    command: [program, ...args],
+    cwd: PROJECT,
+    env: {
+      ...withoutSettings(process.env),
+      LOG_LEVEL: 'warn',
+      ...settings,
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      DATA_DIR: dataDir,
+    },
+    port,
+    readyPath: '/health/ready',
+    signal,
+  });
+}
+
+/** The environment without settings of ours: a DATABASE_URL in your shell is not for this server. */
+export const withoutSettings = (environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(environment).filter(([name]) => !SETTING_NAMES.includes(name)));

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const PROGRAM = fileURLToPath(new URL('../demo/main.ts', import.meta.url));
+const FILE = fileURLToPath(new URL('../schema.graphql', import.meta.url));
+
+describe('the demo', () => {
+  let temporary: string;
+
+  before(async () => {
+    temporary = await mkdtemp(join(tmpdir(), 'panql-demo-test-'));
+  });
+  after(() => rm(temporary, { recursive: true, force: true }));
+
+  it('sends a file of its own the whole way, and leaves nothing behind', async () => {
+    const { output, ended } = run(['--mib', '9']);
+    assert.equal(await ended, 0, output());
+    assert.equal(output().match(/: equal$/gm)?.length, 2, output());
+    assert.match(output(), /100 %/);
+    assert.match(output(), /INSTANT/);
+    assert.deepEqual(await readdir(temporary), []);
+  });
+
+  it('keeps the server when asked, until it is interrupted', async () => {
+    const { child, output, ended } = run([FILE, '--keep']);
+    while (!output().includes('Ctrl-C')) await Promise.race([once(child.stdout, 'data'), ended]);
+    const url = /^GraphiQL +(\S+)/m.exec(output())?.[1] ?? assert.fail(output());
+    const authorization = /"Authorization": "(Bearer \S+)"/.exec(output())?.[1] ?? assert.fail(output());
+    const answer = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization },
+      body: JSON.stringify({ query: '{ viewer { username } }' }),
+    });
+    assert.deepEqual(await answer.json(), { data: { viewer: { username: 'demo' } } });
+    child.kill('SIGINT');
+    assert.equal(await ended, 0, output());
+    await assert.rejects(fetch(url), 'the server has ended');
+    assert.deepEqual(await readdir(temporary), []);
+  });
+
+  it('cleans up when it is interrupted in the middle', async () => {
+    const { child, output, ended } = run(['--mib', '64']);
+    while (!output().includes('register')) await Promise.race([once(child.stdout, 'data'), ended]);
+    child.kill('SIGINT');
+    assert.equal(await ended, 130, output());
+    assert.match(output(), /Stopped\./);
+    assert.deepEqual(await readdir(temporary), []);
+  });
+
+  it('says what is wrong with what it was given', async () => {
+    const missing = run(['/nowhere/at-all']);
+    assert.equal(await missing.ended, 1);
+    assert.match(missing.output(), /Failed: There is no file at \/nowhere\/at-all\./);
+    const folder = run([temporary]);
+    assert.equal(await folder.ended, 1);
+    assert.match(folder.output(), /is not a file/);
+    assert.equal(await run(['--mib', 'many']).ended, 2);
+  });
+
+  function run(args: readonly string[]) {
+    const child = spawn(process.execPath, [PROGRAM, ...args], {
+      env: { ...process.env, TMPDIR: temporary },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let text = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+    }
+    // `close` comes when all output has been read.
+    const ended = once(child, 'close').then(([code]: (number | null)[]) => code);
+    return { child, ended, output: () => text };
+  }
+});
