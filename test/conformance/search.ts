@@ -5,7 +5,15 @@ import { call, everyItem, failure, type Subject } from './subject.ts';
 /** A search finds any part of a name, and takes every character for what it is. */
 export function searchSuite(drive: Subject): void {
   describe('search by name', { skip: drive.lacks('SEARCH_NAME') }, () => {
-    const NAMES = ['Holiday 100%.jpg', 'holidays_2024.txt', '假期照片.png', '照片', 'a"b AND c*.txt', 'ÉCOLE.pdf'];
+    const forbidden = new Set(drive.fixture.forbiddenNames);
+    const NAMES = [
+      'Holiday 100%.jpg',
+      'holidays_2024.txt',
+      '假期照片.png',
+      '照片',
+      'a"b AND c*.txt',
+      'ÉCOLE.pdf',
+    ].filter((name) => !forbidden.has(name));
 
     for (const [query, expected] of [
       ['holiday', ['Holiday 100%.jpg', 'holidays_2024.txt']],
@@ -28,7 +36,8 @@ export function searchSuite(drive: Subject): void {
     ] as const) {
       it(`finds ${expected.length} of ${NAMES.length} by ${JSON.stringify(query)}`, async () => {
         const folder = await library();
-        assert.deepEqual((await found(query, folder.ref)).toSorted(), expected.toSorted());
+        const there = expected.filter((name) => !forbidden.has(name));
+        assert.deepEqual((await found(query, folder.ref)).toSorted(), there.toSorted());
       });
     }
 

@@ -16,7 +16,7 @@ import type {
 import { DriveError, type DriveErrorCategory } from '../../src/drives/errors.ts';
 import type { Drive } from '../../src/drives/open.ts';
 import type { Operation, OperationArgs, OperationResult } from '../../src/drives/operations.ts';
-import type { OpenFixture } from '../../src/drives/shared/fixture.ts';
+import type { OpenFixture, Quirk } from '../../src/drives/shared/fixture.ts';
 
 /** A call that nobody ends. */
 export const call: CallContext = { signal: new AbortController().signal };
@@ -39,6 +39,10 @@ export class Subject {
   lacks(...abilities: readonly Ability[]): string | false {
     const missing = abilities.filter((ability) => !this.drive.abilities.has(ability));
     return missing.length === 0 ? false : `this drive has no ${missing.join(', ')}`;
+  }
+
+  is(quirk: Quirk): boolean {
+    return this.fixture.quirks?.has(quirk) ?? false;
   }
 
   run<Path extends Operation>(operation: Path, ...args: OperationArgs<Path>): OperationResult<Path> {

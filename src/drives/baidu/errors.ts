@@ -40,6 +40,8 @@ export const ERROR_CODES: readonly DriveErrorCode[] = ERROR_ROWS.map(([code, cat
 /** The error in a reply of any of Baidu's hosts; null when there is none that its tables know. */
 export const classify: Classify = (reply, request) => {
   const said = saidBy(reply);
+  const item = said?.code === '12' ? failedItem(reply.json) : null;
+  if (item !== null) return itemError(item, request.endpoint);
   if (said)
     return said.oauth ? oauthError(said.code, said.text) : codeError(said.code, said.text, reply, request.endpoint);
   if (reply.text !== null && request.as === 'json' && !isObject(reply.json) && reply.status < 400) {
@@ -56,6 +58,13 @@ interface Said {
   readonly code: string;
   readonly text: string;
   readonly oauth?: true;
+}
+
+/** A batch that failed says of each item why; the driver sends one at a time. */
+function failedItem(json: unknown): string | null {
+  const info = isObject(json) && Array.isArray(json.info) ? json.info : [];
+  const codes = info.map((item: unknown) => (isObject(item) ? String(item.errno ?? 0) : '0'));
+  return codes.find((code) => code !== '0') ?? null;
 }
 
 /** Baidu has four ways to say that something failed; the order is that of the reference (§8.1). */

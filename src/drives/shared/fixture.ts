@@ -23,6 +23,16 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
+export const QUIRKS = [
+  /** A file of no bytes is refused as `invalid_argument`. */
+  'no_empty_files',
+  /** Every sort shows folders first. */
+  'folders_first',
+  /** Nothing ends an upload but time. */
+  'no_abort',
+] as const;
+export type Quirk = (typeof QUIRKS)[number];
+
 export interface FaultSwitch {
   readonly supported: ReadonlySet<Fault>;
   /** The next requests fail so: so many of them, or all until `clear`. */
@@ -38,6 +48,8 @@ export interface OpenFixture {
   readonly faults?: FaultSwitch;
   /** Names that this drive refuses beside those that no drive takes. */
   readonly forbiddenNames?: readonly string[];
+  /** What the provider does otherwise than drives do, where its documents say so. */
+  readonly quirks?: ReadonlySet<Quirk>;
   /** A file as the transfer engine hands it to `adopt`; absent: the drive adopts nothing. */
   spool?(bytes: Uint8Array): Promise<SpooledFile>;
   /** Makes the provider forget an upload. */

@@ -1,0 +1,179 @@
+import { z } from 'zod';
+import type { Timer } from '../../lib/timer.ts';
+import type { Transport } from '../../transport/outbound.ts';
+import type { OutboundRequest, QueryValues } from '../../transport/request.ts';
+import type { BaiduSettings, CloudServices } from '../cloud.ts';
+import type { CallContext, DriveAccount, DriveEntry } from '../driver.ts';
+import { baiduError, classify, PROVIDER, TITLE } from './errors.ts';
+import { originsOf, USER_AGENT } from './hosts.ts';
+import { parsed } from './linking.ts';
+import { RATES } from './rates.ts';
+import {
+  FILE_LIST,
+  isFolder,
+  isInside,
+  META_LIST,
+  nameOf,
+  ROOT_REF,
+  type Root,
+  rootOf,
+  TEXT_KEYS,
+  toEntry,
+  type WireFile,
+  type WireMeta,
+} from './wire.ts';
+
+/** Longest page of every listing; more is accepted at times, and answered with less. */
+export const LIST_PAGE_MAX = 1000;
+/** Ids in one question for facts. */
+const METAS_MAX = 100;
+
+const REF = /^[1-9]\d{0,19}$/;
+
+/** How the parts of the driver speak with Baidu about one account. */
+export class BaiduClient {
+  readonly settings: BaiduSettings;
+  readonly timer: Timer;
+  readonly root: Root;
+  readonly now: () => Date;
+  readonly #transport: Transport;
+
+  constructor({ id }: DriveAccount, { outbound, tokensOf, baidu, timer, clock }: CloudServices) {
+    this.settings = baidu;
+    this.timer = timer;
+    this.root = rootOf(baidu.appRoot);
+    this.now = () => clock.now();
+    this.#transport = outbound.transport({
+      provider: PROVIDER,
+      title: TITLE,
+      accountId: id,
+      classify,
+      baseUrl: baidu.panUrl,
+      headers: { 'user-agent': USER_AGENT },
+      credentials: {
+        tokens: tokensOf({ id, provider: PROVIDER }),
+        authorize: (request, token) => ({ ...request, query: { ...request.query, access_token: token } }),
+      },
+      rates: RATES,
+      textKeys: TEXT_KEYS,
+      trustedOrigins: originsOf(baidu),
+    });
+  }
+
+  send<Kind extends OutboundRequest['as']>(
+    request: Omit<OutboundRequest<Kind>, 'auth' | 'signal' | 'priority'>,
+    { signal, priority }: CallContext,
+  ) {
+    return this.#transport.send<Kind>({ ...request, auth: true, signal, ...(priority ? { priority } : {}) });
+  }
+
+  /** Asks, and changes nothing: equal questions at one time are one. */
+  async get<Schema extends z.ZodType>(
+    schema: Schema,
+    endpoint: string,
+    url: string,
+    query: QueryValues,
+    call: CallContext,
+  ): Promise<z.infer<Schema>> {
+    const request = { method: 'GET', url, query, endpoint, as: 'json', idempotent: true, shareable: true } as const;
+    return parsed(schema, (await this.send(request, call)).body);
+  }
+
+  async post<Schema extends z.ZodType>(
+    schema: Schema,
+    endpoint: string,
+    { url = XPAN_FILE, query, form, idempotent = false }: Post,
+    call: CallContext,
+  ): Promise<z.infer<Schema>> {
+    const request = { method: 'POST', url, query, body: { form }, endpoint, as: 'json', idempotent } as const;
+    return parsed(schema, (await this.send(request, call)).body);
+  }
+
+  /** What Baidu knows of entries of the drive, by ref; what is not there is absent. */
+  async metas(refs: readonly string[], call: CallContext, more: QueryValues = {}): Promise<Map<string, WireMeta>> {
+    const ids = [...new Set(refs)].filter((ref) => REF.test(ref));
+    const found = new Map<string, WireMeta>();
+    for (let at = 0; at < ids.length; at += METAS_MAX) {
+      // Written as text: ids are whole numbers here, some of them larger than a float holds.
+      const fsids = `[${ids.slice(at, at + METAS_MAX).join(',')}]`;
+      const query = { method: 'filemetas', fsids, ...more };
+      const { list } = await this.get(META_LIST, 'filemetas', XPAN_MULTIMEDIA, query, call);
+      for (const meta of list) if (this.owns(meta)) found.set(meta.fs_id, meta);
+    }
+    return found;
+  }
+
+  /** @throws DriveError `not_found` */
+  async meta(ref: string, call: CallContext, more: QueryValues = {}): Promise<WireMeta> {
+    const meta = (await this.metas([ref], call, more)).get(ref);
+    if (!meta) throw notFound();
+    return meta;
+  }
+
+  /** The path of a folder at Baidu. @throws DriveError `not_found` or `wrong_kind` */
+  async folderPath(ref: string, call: CallContext): Promise<string> {
+    return ref === ROOT_REF ? this.rootPath : folderPathOf(await this.meta(ref, call));
+  }
+
+  get rootPath(): string {
+    return this.root === '' ? '/' : this.root;
+  }
+
+  /** In the drive, and not its root itself. */
+  owns({ path }: WireFile): boolean {
+    return isInside(path, this.root) && path !== this.rootPath;
+  }
+
+  toEntry(file: WireFile, parentRef: string | null = null): DriveEntry {
+    return toEntry(file, this.root, parentRef);
+  }
+
+  async listPage(
+    dir: string,
+    page: { readonly start: number; readonly limit: number; readonly order?: string; readonly desc?: 0 | 1 },
+    call: CallContext,
+  ): Promise<readonly WireFile[]> {
+    const { list } = await this.get(FILE_LIST, 'list', XPAN_FILE, { method: 'list', dir, ...page }, call);
+    return list;
+  }
+
+  async *children(dir: string, call: CallContext): AsyncGenerator<WireFile> {
+    for (let start = 0; ; start += LIST_PAGE_MAX) {
+      const files = await this.listPage(dir, { start, limit: LIST_PAGE_MAX }, call);
+      yield* files;
+      if (files.length < LIST_PAGE_MAX) return;
+    }
+  }
+
+  /** There is no call for one path: its folder is looked through. A folder that is not there has no child. */
+  async findChild(dir: string, name: string, call: CallContext): Promise<WireFile | null> {
+    for await (const file of this.children(dir, call)) if (nameOf(file.path) === name) return file;
+    return null;
+  }
+
+  get trustsAnyHost(): boolean {
+    return originsOf(this.settings).length > 0;
+  }
+}
+
+interface Post {
+  readonly url?: string;
+  readonly query: QueryValues;
+  readonly form: QueryValues;
+  readonly idempotent?: boolean;
+}
+
+export const XPAN_FILE = '/rest/2.0/xpan/file';
+export const XPAN_MULTIMEDIA = '/rest/2.0/xpan/multimedia';
+
+export const ACCEPTED = z.object({});
+
+export function folderPathOf(file: WireFile): string {
+  if (!isFolder(file)) throw baiduError('wrong_kind', 'has a file there, not a folder.', null, {});
+  return file.path;
+}
+
+export const notFound = () => baiduError('not_found', 'has no such entry any more.', null, {});
+
+export const invalid = (message: string, hint: string | null = null) =>
+  baiduError('invalid_argument', message, null, { hint });

@@ -1,0 +1,52 @@
+import { NAME_BYTES_MAX } from '../../lib/names.ts';
+import type { CloudServices } from '../cloud.ts';
+import type { Capabilities, DriveAccount, DriveDefinition, Driver } from '../driver.ts';
+import { BaiduClient, LIST_PAGE_MAX } from './client.ts';
+import { createDownload } from './download.ts';
+import { createEditing } from './editing.ts';
+import { ERROR_CODES, TITLE } from './errors.ts';
+import { createLinking } from './linking.ts';
+import { createListing } from './listing.ts';
+import { createMedia } from './media.ts';
+import { createProfile } from './profile.ts';
+import { createSearch } from './search.ts';
+import { createShares } from './shares.ts';
+import { createUpload, FILE_BYTES_LIMIT } from './upload.ts';
+import { ROOT_REF } from './wire.ts';
+
+const CAPABILITIES: Capabilities = {
+  nameBytesMax: NAME_BYTES_MAX,
+  caseSensitive: true,
+  fileBytesMax: FILE_BYTES_LIMIT,
+  listPageMax: LIST_PAGE_MAX,
+  hashes: ['MD5'],
+  sorts: ['NAME', 'SIZE', 'MODIFIED_AT'],
+};
+
+/** Baidu Netdisk, by its open platform. */
+export const baidu = {
+  id: 'BAIDU',
+  title: TITLE,
+  linkMethods: ['DEVICE_CODE', 'AUTHORIZATION_CODE', 'TOKENS'],
+  settings: [],
+  errorCodes: ERROR_CODES,
+  create: createBaiduDriver,
+  linking: createLinking,
+} as const satisfies DriveDefinition<CloudServices>;
+
+function createBaiduDriver(account: DriveAccount, services: CloudServices): Driver {
+  const client = new BaiduClient(account, services);
+  const shares = createShares(client);
+  return {
+    capabilities: CAPABILITIES,
+    rootRef: ROOT_REF,
+    ...createListing(client),
+    ...createSearch(client),
+    ...createEditing(client),
+    ...createDownload(client),
+    ...createProfile(client),
+    upload: createUpload(client),
+    media: createMedia(client),
+    ...(shares ? { shares } : {}),
+  };
+}

@@ -1,0 +1,16 @@
+import { perMinute, perSecond, type RateTable } from '../../transport/limiter.ts';
+
+/** What an account may ask for. Baidu publishes the number for `listall` only; the others are what clients live with. */
+export const RATES: RateTable = {
+  list: { windows: [perSecond(2, 5)] },
+  filemetas: { windows: [perSecond(2, 5)] },
+  listall: { windows: [perMinute(8)] },
+  categorylist: { windows: [perMinute(8)] },
+  search: { windows: [perMinute(10)] },
+  unisearch: { windows: [perMinute(10)] },
+  // Baidu works on one task of an account at a time, and punishes haste.
+  filemanager: { windows: [{ max: 1, windowMs: 400 }], concurrent: 1 },
+  superfile2: { concurrent: 3 },
+  // More connections bring no speed, and look like a leech.
+  download: { concurrent: 4 },
+};
