@@ -7,6 +7,9 @@ import type { Services } from '../services/services.ts';
 import type { Route } from './http.ts';
 import { sendPage } from './page.ts';
 
+/** How long the provider may take to give the tokens and say whose they are, in milliseconds. */
+const COMPLETE_MS = 60_000;
+
 export interface LinkCallbackOptions {
   readonly services: Pick<Services, 'authorizations'>;
   readonly log: Logger;
@@ -35,13 +38,14 @@ async function answer(
   if (query.get('error')) {
     return page(response, 400, 'Not linked', 'The sign-in was refused. Close this window, and begin again in the app.');
   }
-  if (!state || !code)
+  if (!state || !code) {
     return page(response, 400, 'Not linked', 'This address lacks the answer of the provider. Begin again in the app.');
+  }
 
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
   try {
-    const account = await services.authorizations.complete(null, state, code, gone.signal);
+    // Goes on when the window is closed: the code works only once.
+    const signal = AbortSignal.timeout(COMPLETE_MS);
+    const account = await services.authorizations.complete(null, state, code, signal);
     page(response, 200, 'Linked', `“${account.label}” is linked. Close this window, and go back to the app.`);
   } catch (error) {
     const known: DomainError | null = findDomainError(error);

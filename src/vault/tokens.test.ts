@@ -193,18 +193,17 @@ for (const { dialect, skip, open } of DATABASES) {
       const id = await link();
       const next = `k2:${randomBytes(32).toString('base64')}`;
       const rotated = await new Vault(new Cipher(ringOf(next, KEY))).rotate(database.storage);
-      assert.ok(rotated >= 1);
+      assert.ok(rotated.rotated >= 1);
       const fresh = new Vault(new Cipher(ringOf(next)));
       assert.equal(fresh.openCredentials(await rowOf(id)).tokens?.refreshToken?.reveal(), 'refresh-canary-0');
-      assert.equal(await new Vault(new Cipher(ringOf(next, KEY))).rotate(database.storage), 0);
+      assert.equal((await new Vault(new Cipher(ringOf(next, KEY))).rotate(database.storage)).rotated, 0);
     });
 
     test('no token stands in the row or in the log', async () => {
-      const id = await link();
+      await link();
       const row = JSON.stringify(await database.storage.fork().getConnection().execute('select * from accounts'));
       assert.doesNotMatch(row, /canary/);
       assert.doesNotMatch(JSON.stringify(capture.lines), /canary/);
-      assert.equal(vault.mask(vault.openCredentials(await rowOf(id))), '••••xxxx');
     });
   });
 }

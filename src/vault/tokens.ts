@@ -6,6 +6,7 @@ import type { Secret } from '../lib/secret.ts';
 import { sleep, type Timer } from '../lib/timer.ts';
 import { Account } from '../storage/entities/account.ts';
 import type { Storage } from '../storage/orm.ts';
+import { SealBrokenError } from './cipher.ts';
 import type { StoredCredentials, StoredTokens, Vault } from './vault.ts';
 
 export interface AccessToken {
@@ -88,8 +89,9 @@ export class AccountTokens {
   async #renewClaimed(stale: AccessToken): Promise<AccessToken> {
     const { storage, vault, clock } = this.#parts;
     let notSent: number | null = null;
+    let row: Account;
     try {
-      const row = await this.#row(); // Read again: the one before may have stored a pair and let go in between.
+      row = await this.#row(); // Read again: the one before may have stored a pair and let go in between.
       const token = this.#tokenOf(row);
       if (token.value.reveal() !== stale.value.reveal()) return token;
       const credentials = vault.openCredentials(row);
@@ -98,35 +100,46 @@ export class AccountTokens {
         !credentials.tokens ||
         (credentials.tokens.refreshToken === null && !hasSecrets(credentials))
       ) {
-        throw await this.#dead('Its access has run out, and it has nothing to renew it with.');
+        throw await this.#dead(row, 'Its access has run out, and it has nothing to renew it with.');
       }
       if (row.refreshSends > this.#renewal.resendMax) {
-        throw await this.#dead('The answer to its last renewal was lost.');
+        throw await this.#dead(row, 'The answer to its last renewal was lost.');
       }
       await storage.fork().nativeUpdate(Account, { id: this.#accountId }, { refreshSends: row.refreshSends + 1 });
       const tokens = await this.#renewal
         .renew(credentials, AbortSignal.timeout(REFRESH_TIMEOUT_MS))
         .catch(async (error) => {
           if (error instanceof DriveError && error.category === 'unauthenticated') {
-            throw await this.#dead('Its provider no longer accepts its tokens.', error);
+            throw await this.#dead(row, 'Its provider no longer accepts its tokens.', error);
           }
           if (error instanceof DriveError && error.nothingDone) notSent = row.refreshSends;
           throw error;
         });
-      await storage.fork().nativeUpdate(
-        Account,
-        { id: this.#accountId },
-        {
-          ...vault.sealCredentials(this.#accountId, { ...credentials, tokens }),
-          credentialsRefreshedAt: clock.now(),
-          refreshSends: 0,
-          status: 'ACTIVE',
-        },
-      );
+      const stored = await this.#store(row, stale, {
+        ...vault.sealCredentials(this.#accountId, { ...credentials, tokens }),
+        credentialsRefreshedAt: clock.now(),
+        refreshSends: 0,
+        status: 'ACTIVE',
+      });
+      if (!stored) return this.current();
       await this.#announce();
       return { value: tokens.accessToken, expiresAt: tokens.expiresAt };
     } finally {
       await this.#release(notSent);
+    }
+  }
+
+  /**
+   * Changes the row if its tokens are still the stale ones. Not if the account was linked again meanwhile: what its
+   * person gave counts, whatever comes of the older grant. A rotation meanwhile only sealed the same tokens anew.
+   */
+  async #store(read: Account, stale: AccessToken, changes: Partial<Account>): Promise<boolean> {
+    for (let row = read; ; ) {
+      const { sealedCredentials } = row;
+      const where = { id: this.#accountId, sealedCredentials };
+      if ((await this.#parts.storage.fork().nativeUpdate(Account, where, changes)) === 1) return true;
+      row = await this.#row();
+      if (this.#tokenOf(row).value.reveal() !== stale.value.reveal()) return false;
     }
   }
 
@@ -156,11 +169,16 @@ export class AccountTokens {
   }
 
   /** Marks the account; its person must link it again. Its access token stays until then: nobody is asked to use it. */
-  async #dead(reason: string, cause?: unknown): Promise<DriveError> {
+  async #dead({ sealedCredentials }: Account, reason: string, cause?: unknown): Promise<DriveError> {
     const { storage, log } = this.#parts;
+    // Not when it was linked again meanwhile.
     await storage
       .fork()
-      .nativeUpdate(Account, { id: this.#accountId, status: 'ACTIVE' }, { status: 'NEEDS_REAUTHORIZATION' });
+      .nativeUpdate(
+        Account,
+        { id: this.#accountId, status: 'ACTIVE', sealedCredentials },
+        { status: 'NEEDS_REAUTHORIZATION' },
+      );
     log.warn({ accountId: this.#accountId, provider: this.#provider, reason }, 'an account needs to be linked again');
     await this.#announce();
     return this.#error('unauthenticated', `This account must be linked again. ${reason}`, cause);
@@ -180,11 +198,26 @@ export class AccountTokens {
   }
 
   #tokenOf(row: Account): AccessToken {
-    const { tokens } = this.#parts.vault.openCredentials(row);
+    const { tokens } = this.#opened(row);
     if (row.status !== 'ACTIVE' || !tokens) {
       throw this.#error('unauthenticated', 'This account must be linked again before it can be used.');
     }
     return { value: tokens.accessToken, expiresAt: tokens.expiresAt };
+  }
+
+  /** Its status stays: the operator may put a missing key back. Linked again, it is sealed anew. */
+  #opened(row: Account): StoredCredentials {
+    try {
+      return this.#parts.vault.openCredentials(row);
+    } catch (error) {
+      if (!(error instanceof SealBrokenError)) throw error;
+      this.#parts.log.error({ err: error, accountId: row.id }, 'the credentials of an account cannot be opened');
+      throw this.#error(
+        'unauthenticated',
+        'The stored credentials of this account cannot be opened. Link it again, or ask the operator of this server to look into its log.',
+        error,
+      );
+    }
   }
 
   #error(category: 'unauthenticated' | 'unavailable', message: string, cause?: unknown): DriveError {

@@ -1,6 +1,7 @@
 import type { Ability } from '../../drives/abilities.ts';
 import type { AccountProfile, ProviderId, StorageUsage } from '../../drives/driver.ts';
 import { NotFoundError } from '../../lib/errors.ts';
+import { mayManage } from '../../services/accounts.ts';
 import type { Account, AccountStatus } from '../../storage/entities/account.ts';
 import { builder } from '../builder.ts';
 import { connectionComplexity, pageQuery, toConnection } from '../connection.ts';
@@ -136,8 +137,10 @@ builder.node(CloudAccount, {
     credentials: t.field({
       type: CredentialState,
       nullable: true,
-      description: 'The state of what this server keeps to reach it; null where nothing is needed, as for LOCAL.',
-      resolve: (account) => (account.sealedCredentials === null ? null : account),
+      description:
+        'The state of what this server keeps to reach it; null where nothing is needed, as for LOCAL, and of a shared account for all but administrators.',
+      resolve: (account, _args, { viewer }) =>
+        account.sealedCredentials !== null && viewer && mayManage(viewer, account) ? account : null,
     }),
     root: t.field({
       type: Folder,
@@ -242,7 +245,7 @@ builder.mutationField('updateAccount', (t) =>
     skipTypeScopes: true,
     authScopes: { scope: 'ACCOUNTS' },
     errors: { types: [...COMMON_ERRORS, NotFoundError] },
-    description: 'Changes the label of an account. Only its owner may.',
+    description: 'Changes the label of an account. Only its owner may; of a shared account, administrators.',
     args: { input: t.arg({ type: UpdateAccountInput, required: true, description: 'What to change.' }) },
     resolve: async (_root, { input }, context) => {
       context.loaders.account.clearAll(); // What an earlier mutation of the operation had read is old afterwards.

@@ -1,11 +1,5 @@
 import type { ProviderId } from '../../drives/driver.ts';
-import {
-  ConflictError,
-  NotFoundError,
-  ProviderError,
-  ReauthorizationRequiredError,
-  UnsupportedError,
-} from '../../lib/errors.ts';
+import { ConflictError, NotFoundError, ProviderError, UnsupportedError } from '../../lib/errors.ts';
 import type { Account } from '../../storage/entities/account.ts';
 import type { DeviceLink as DeviceLinkRow, DeviceLinkState } from '../../storage/entities/linking.ts';
 import { builder } from '../builder.ts';
@@ -17,14 +11,7 @@ import { ProviderIdEnum } from './provider.ts';
 import { COMMON_ERRORS } from './user-error.ts';
 
 /** What may go wrong while a provider is asked to let somebody in. */
-const LINK_ERRORS = [
-  ...COMMON_ERRORS,
-  NotFoundError,
-  ConflictError,
-  UnsupportedError,
-  ReauthorizationRequiredError,
-  ProviderError,
-] as const;
+const LINK_ERRORS = [...COMMON_ERRORS, NotFoundError, ConflictError, UnsupportedError, ProviderError] as const;
 
 const STATES: Readonly<Record<DeviceLinkState, string>> = {
   PENDING: 'Waiting for the person to scan the code.',

@@ -5,7 +5,7 @@ import { hashToken, newToken } from '../../lib/ids.ts';
 import type { Account } from '../../storage/entities/account.ts';
 import { PendingAuthorization } from '../../storage/entities/linking.ts';
 import type { Storage } from '../../storage/orm.ts';
-import type { Vault } from '../../vault/vault.ts';
+import type { Vault, VaultPlace } from '../../vault/vault.ts';
 import type { Links } from '../links.ts';
 import type { Viewer } from '../viewer.ts';
 import { type AccountLinker, told } from './linker.ts';
@@ -14,6 +14,9 @@ import { type AccountLinker, told } from './linker.ts';
 export const LINK_CALLBACK_PATH = '/link/callback';
 /** How long a person may take at the provider's page, in milliseconds: its code lives 10 minutes as well. */
 const PENDING_MS = 15 * 60_000;
+const REDIRECT_URI_MAX = 2048;
+/** Codes of all providers are far shorter. */
+const CODE_MAX = 4096;
 
 export interface AuthorizationsParts {
   readonly storage: Storage;
@@ -48,7 +51,7 @@ export class Authorizations {
       throw new UnsupportedError(`${target.provider} has no sign-in page: see Provider.linkMethods.`, null);
     }
     const redirectUri = input.redirectUri?.trim() || links.absolute(LINK_CALLBACK_PATH);
-    if (redirectUri !== 'oob' && !URL.canParse(redirectUri)) {
+    if (redirectUri !== 'oob' && (redirectUri.length > REDIRECT_URI_MAX || !URL.canParse(redirectUri))) {
       throw InvalidInputError.at('input.redirectUri', 'must be an absolute URL that the provider knows');
     }
     const state = newToken();
@@ -78,6 +81,9 @@ export class Authorizations {
    */
   async complete(viewer: Viewer | null, state: string, code: string, signal: AbortSignal): Promise<Account> {
     const { storage, vault, linker, clock } = this.#parts;
+    if (code.trim() === '' || code.length > CODE_MAX) {
+      throw InvalidInputError.at('input.code', "must be the code that the provider's page gave");
+    }
     const stateHash = hashToken(state);
     const pending = await storage.transaction(async (em) => {
       const row = await em.findOne(PendingAuthorization, { stateHash });
@@ -94,7 +100,7 @@ export class Authorizations {
     const linking = linker.linkingOf(pending.provider);
     if (!linking.exchangeCode) throw new UnsupportedError(`${pending.provider} has no sign-in page.`, null);
     const codeVerifier = String(vault.openJson(pending.sealedVerifier, placeOf(stateHash)));
-    const exchange = { code, redirectUri: pending.redirectUri, codeVerifier };
+    const exchange = { code: code.trim(), redirectUri: pending.redirectUri, codeVerifier };
     const exchangeCode = linking.exchangeCode;
     const complete = async () =>
       linker.link(
@@ -109,8 +115,11 @@ export class Authorizations {
   async sweep(): Promise<number> {
     return this.#parts.storage
       .fork()
-      .nativeDelete(PendingAuthorization, { expiresAt: { $lt: this.#parts.clock.now() } });
+      .nativeDelete(PendingAuthorization, { expiresAt: { $lte: this.#parts.clock.now() } });
   }
 }
 
-const placeOf = (stateHash: string) => ({ row: stateHash, field: 'pending_authorizations.sealed_verifier' });
+const placeOf = (stateHash: string): VaultPlace => ({
+  row: stateHash,
+  field: 'pending_authorizations.sealed_verifier',
+});

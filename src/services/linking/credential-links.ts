@@ -1,8 +1,14 @@
 import { addMs, type Clock } from '../../lib/clock.ts';
-import { InvalidInputError, NotFoundError, PermissionDeniedError, UnsupportedError } from '../../lib/errors.ts';
+import {
+  type InputIssue,
+  InvalidInputError,
+  NotFoundError,
+  PermissionDeniedError,
+  UnsupportedError,
+} from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { Account } from '../../storage/entities/account.ts';
-import type { Accounts } from '../accounts.ts';
+import { type Accounts, mayManage } from '../accounts.ts';
 import type { Drives } from '../drives.ts';
 import type { Viewer } from '../viewer.ts';
 import { type AccountLinker, told } from './linker.ts';
@@ -64,6 +70,9 @@ export class CredentialLinks {
     if (seconds !== null && seconds < 1) throw InvalidInputError.at('input.expiresInSeconds', 'must be at least 1');
     const existing = input.accountId === null ? null : await this.#ownAccount(viewer, input.accountId, input.provider);
     this.#linker.linkingOf(input.provider); // Refused before the provider is asked anything.
+    if (!this.#providerOf(input.provider)?.linkMethods.includes('TOKENS')) {
+      throw new UnsupportedError(`${input.provider} is not linked by tokens: see Provider.linkMethods.`, null);
+    }
     const target = this.#linker.target(viewer, { ...input, shared: existing?.shared ?? false });
     const tokens = {
       accessToken: new Secret(accessToken),
@@ -86,28 +95,36 @@ export class CredentialLinks {
   async #ownAccount(viewer: Viewer, accountId: string, provider: string): Promise<Account> {
     const account = await this.#accounts.visible(viewer, accountId);
     if (account.provider !== provider) throw new NotFoundError('There is no such account.');
-    if (account.ownerId !== viewer.userId && viewer.role !== 'ADMIN') {
-      throw new PermissionDeniedError('Only who linked this account can authorize it again.');
+    if (!mayManage(viewer, account)) {
+      throw new PermissionDeniedError('Only an administrator can authorize this account again.');
     }
     return account;
   }
 
+  #providerOf(provider: string) {
+    return this.#drives.providers().find(({ id }) => id === provider);
+  }
+
   #valuesOf({ provider, values }: CredentialValues): Record<string, string> {
-    const settings = this.#drives.providers().find(({ id }) => id === provider)?.settings ?? [];
-    const given = new Map(values.map(({ name, value }) => [name, value.trim()]));
-    const issues = [
-      ...settings
-        .filter(({ name, required }) => required && !given.get(name))
-        .map(({ name, title }) => ({ path: ['input', 'values'], message: `lacks ${name} (${title})` })),
-      ...[...given]
-        .filter(([name, value]) => !settings.some((setting) => setting.name === name) || value.length > VALUE_MAX)
-        .map(([name]) => ({
-          path: ['input', 'values'],
-          message: `has ${name.slice(0, 64)}, which is unknown or too long`,
-        })),
-    ];
+    const settings = new Map(this.#providerOf(provider)?.settings.map((setting) => [setting.name, setting]));
+    const given: Record<string, string> = {};
+    const issues: InputIssue[] = [];
+    for (const [index, { name, value }] of values.entries()) {
+      const setting = settings.get(name);
+      const issue = (part: string, message: string) => issues.push({ path: ['input', 'values', index, part], message });
+      if (!setting) issue('name', 'is unknown: see Provider.settings');
+      else if (Object.hasOwn(given, name)) issue('name', `gives ${name} twice`);
+      else if (value.length > VALUE_MAX) issue('value', `must have at most ${VALUE_MAX} characters`);
+      // Spaces around a password are part of it.
+      else given[name] = setting.secret ? value : value.trim();
+    }
+    for (const { name, title, required } of settings.values()) {
+      if (required && !values.some((one) => one.name === name && one.value.trim() !== '')) {
+        issues.push({ path: ['input', 'values'], message: `lacks ${name} (${title})` });
+      }
+    }
     if (issues.length > 0) throw new InvalidInputError(issues);
-    return Object.fromEntries(given);
+    return given;
   }
 }
 

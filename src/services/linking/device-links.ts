@@ -1,16 +1,22 @@
 import { toDataURL } from 'qrcode';
-import type { DevicePoll } from '../../drives/linking.ts';
 import type { EventBus } from '../../events/bus.ts';
 import { addMs, type Clock } from '../../lib/clock.ts';
 import { DriveError } from '../../lib/drive-error.ts';
-import { NotFoundError, UnsupportedError } from '../../lib/errors.ts';
+import { NotFoundError, RateLimitedError, UnsupportedError } from '../../lib/errors.ts';
 import { isRowId, newId } from '../../lib/ids.ts';
 import type { Logger } from '../../lib/log.ts';
 import { DeviceLink, type DeviceLinkState } from '../../storage/entities/linking.ts';
 import type { Storage } from '../../storage/orm.ts';
-import type { Vault } from '../../vault/vault.ts';
+import {
+  credentialsOf,
+  type PlainCredentials,
+  plainOf,
+  type StoredCredentials,
+  type Vault,
+  type VaultPlace,
+} from '../../vault/vault.ts';
 import type { Viewer } from '../viewer.ts';
-import { type AccountLinker, isPassing, type LinkTarget, told } from './linker.ts';
+import { type AccountLinker, isPassing, told } from './linker.ts';
 
 export interface DeviceLinksParts {
   readonly storage: Storage;
@@ -25,8 +31,12 @@ export interface DeviceLinksParts {
 
 const FINAL: ReadonlySet<DeviceLinkState> = new Set(['APPROVED', 'DENIED', 'EXPIRED']);
 const LOOK_MS = 1_000;
-/** A poll that did not end by then is believed dead, and the login is polled again. */
-const POLL_TIMEOUT_MS = 20_000;
+/** A poll may take so long, and so may the look at whose account it is. */
+const CALL_TIMEOUT_MS = 20_000;
+/** A poll that did not end by then died with its process, and another one begins: more than both calls take. */
+const CLAIM_MS = 60_000;
+/** Logins of one user that may wait at a time: each is polled for minutes. */
+const WAITING_MAX = 10;
 /** Logins polled at once by one process. */
 const POLLS_MAX = 8;
 /** Logins are kept so long after their end, in milliseconds, for whoever asks by id. */
@@ -35,13 +45,20 @@ const KEPT_MS = 24 * 3_600_000;
 /** Width of the picture: sharp on a phone that another phone scans. */
 const QR_PIXELS = 384;
 
-const placeOf = (id: string) => ({ row: id, field: 'device_links.sealed_state' });
+const WAITING: readonly DeviceLinkState[] = ['PENDING', 'SCANNED'];
+
+/** What the row keeps sealed: what polling needs; then, as a provider gives them only once, the tokens until they are stored. */
+type SealedState = { readonly poll: unknown } | { readonly granted: PlainCredentials };
+
+const placeOf = (id: string): VaultPlace => ({ row: id, field: 'device_links.sealed_state' });
 
 /** Logins by QR or user code: polled by whichever process is there, until their person confirms, refuses or is too late. */
 export class DeviceLinks {
   readonly #parts: DeviceLinksParts;
   #timer: NodeJS.Timeout | null = null;
-  #looking: Promise<void> | null = null;
+  /** Looks that go on: one provider that hangs does not keep the logins of others waiting. */
+  readonly #looks = new Set<Promise<void>>();
+  #polls = 0;
   readonly #closing = new AbortController();
 
   constructor(parts: DeviceLinksParts) {
@@ -55,20 +72,22 @@ export class DeviceLinks {
   async close(): Promise<void> {
     if (this.#timer) clearInterval(this.#timer);
     this.#closing.abort();
-    await this.#looking;
+    await Promise.all(this.#looks);
   }
 
-  /** @throws UnsupportedError, PermissionDeniedError, DriveError. */
+  /** @throws UnsupportedError, InvalidInputError, PermissionDeniedError, RateLimitedError, or what the provider said. */
   async begin(viewer: Viewer, input: Parameters<AccountLinker['target']>[1], signal: AbortSignal): Promise<DeviceLink> {
-    const { linker, storage, vault, clock } = this.#parts;
+    const { linker, storage, clock } = this.#parts;
     const target = linker.target(viewer, input);
     const linking = linker.linkingOf(target.provider);
     if (!linking.startDevice) {
       throw new UnsupportedError(`${target.provider} has no sign-in by code: see Provider.linkMethods.`, null);
     }
+    await this.#checkWaiting(viewer);
     const start = await told(linking.startDevice({ signal }), () => clock.now());
     const id = newId();
     const now = clock.now();
+    const intervalMs = Math.ceil(start.intervalMs);
     return storage.transaction(async (em) =>
       em.create(DeviceLink, {
         ...start,
@@ -78,8 +97,9 @@ export class DeviceLinks {
         label: target.label,
         shared: target.shared,
         state: 'PENDING',
-        sealedState: vault.sealJson(start.state, placeOf(id)),
-        pollAt: addMs(now, start.intervalMs),
+        sealedState: this.#seal(id, { poll: start.state }),
+        intervalMs,
+        pollAt: addMs(now, intervalMs),
         accountId: null,
         createdAt: now,
       }),
@@ -122,14 +142,13 @@ export class DeviceLinks {
     }
   }
 
-  /** Polls what is due. */
-  look(): Promise<void> {
-    this.#looking ??= this.#pollDue()
+  /** Polls what is due; over when nothing is polled any more. Never rejects. */
+  async look(): Promise<void> {
+    const look = this.#pollDue()
       .catch((error) => this.#parts.log.error({ err: error }, 'sign-ins by code cannot be looked at'))
-      .finally(() => {
-        this.#looking = null;
-      });
-    return this.#looking;
+      .finally(() => this.#looks.delete(look));
+    this.#looks.add(look);
+    await Promise.all(this.#looks);
   }
 
   async sweep(): Promise<number> {
@@ -140,14 +159,21 @@ export class DeviceLinks {
   async #pollDue(): Promise<void> {
     const { storage, clock } = this.#parts;
     const now = clock.now();
+    const limit = POLLS_MAX - this.#polls;
+    if (limit <= 0) return;
     const due = await storage
       .fork()
       .find(
         DeviceLink,
-        { state: { $in: ['PENDING', 'SCANNED'] }, pollAt: { $lte: now } },
-        { orderBy: { pollAt: 'asc' }, limit: POLLS_MAX, disableIdentityMap: true, connectionType: 'write' },
+        { state: { $in: WAITING }, pollAt: { $lte: now } },
+        { orderBy: { pollAt: 'asc' }, limit, disableIdentityMap: true, connectionType: 'write' },
       );
-    await Promise.all(due.map((link) => this.#poll(link, now)));
+    this.#polls += due.length;
+    try {
+      await Promise.all(due.map((link) => this.#poll(link, now)));
+    } finally {
+      this.#polls -= due.length;
+    }
   }
 
   async #poll(link: DeviceLink, now: Date): Promise<void> {
@@ -155,15 +181,15 @@ export class DeviceLinks {
     // Put off first: of several processes, the one whose statement changed the row polls.
     const claimed = await storage
       .fork()
-      .nativeUpdate(DeviceLink, { id: link.id, pollAt: link.pollAt }, { pollAt: addMs(now, POLL_TIMEOUT_MS) });
+      .nativeUpdate(DeviceLink, { id: link.id, pollAt: link.pollAt }, { pollAt: addMs(now, CLAIM_MS) });
     if (claimed !== 1) return;
     if (link.expiresAt <= now) return this.#change(link, { state: 'EXPIRED', sealedState: null });
     try {
-      await this.#apply(link, await this.#ask(link));
+      await this.#goOn(link);
     } catch (error) {
-      if (this.#closing.signal.aborted) return; // The next process goes on.
+      if (this.#closing.signal.aborted) return this.#wait(link, 0); // The next process goes on.
       if (isPassing(error)) {
-        log.warn({ err: error, deviceLinkId: link.id }, 'a sign-in by code is polled again');
+        log.warn({ err: error, deviceLinkId: link.id }, 'a sign-in by code is tried again');
         return this.#wait(link, link.intervalMs * 2);
       }
       log.warn({ err: error, deviceLinkId: link.id }, 'a sign-in by code failed');
@@ -172,47 +198,62 @@ export class DeviceLinks {
     }
   }
 
-  async #ask(link: DeviceLink): Promise<DevicePoll> {
-    const linking = this.#parts.linker.linkingOf(link.provider);
-    if (!linking.pollDevice || !link.sealedState) return { outcome: 'EXPIRED' };
-    const state = this.#parts.vault.openJson(link.sealedState, placeOf(link.id));
-    return linking.pollDevice(state, { signal: this.#callSignal() });
+  async #goOn(link: DeviceLink): Promise<void> {
+    const { linker, vault } = this.#parts;
+    const { pollDevice } = linker.linkingOf(link.provider);
+    if (!pollDevice || !link.sealedState) return this.#change(link, { state: 'EXPIRED', sealedState: null });
+    const sealed = vault.openJson(link.sealedState, placeOf(link.id)) as SealedState;
+    if ('granted' in sealed) return this.#approve(link, credentialsOf(sealed.granted));
+    const answer = await pollDevice(sealed.poll, { signal: this.#callSignal() });
+    if (answer.outcome === 'APPROVED') {
+      const credentials = { tokens: answer.tokens, secrets: {} };
+      await this.#update(link, { sealedState: this.#seal(link.id, { granted: plainOf(credentials) }) });
+      return this.#approve(link, credentials);
+    }
+    if (answer.outcome === 'DENIED' || answer.outcome === 'EXPIRED') {
+      return this.#change(link, { state: answer.outcome, sealedState: null });
+    }
+    const intervalMs = Math.ceil(answer.intervalMs ?? link.intervalMs);
+    const next = {
+      ...(answer.state === undefined ? {} : { sealedState: this.#seal(link.id, { poll: answer.state }) }),
+      intervalMs,
+      pollAt: addMs(this.#parts.clock.now(), intervalMs),
+    };
+    if (answer.outcome === link.state) await this.#update(link, next);
+    else await this.#change(link, { ...next, state: answer.outcome });
   }
 
-  async #apply(link: DeviceLink, poll: DevicePoll): Promise<void> {
-    if (poll.outcome === 'APPROVED') {
-      const target: LinkTarget = {
-        userId: link.userId,
-        provider: link.provider,
-        label: link.label ?? null,
-        shared: link.shared,
-      };
-      const credentials = { tokens: poll.tokens, secrets: {} };
-      const account = await this.#parts.linker.link(target, credentials, {}, { signal: this.#callSignal() });
-      return this.#change(link, { state: 'APPROVED', sealedState: null, accountId: account.id });
-    }
-    if (poll.outcome === 'DENIED' || poll.outcome === 'EXPIRED') {
-      return this.#change(link, { state: poll.outcome, sealedState: null });
-    }
-    const intervalMs = poll.intervalMs ?? link.intervalMs;
-    const state =
-      poll.state === undefined ? {} : { sealedState: this.#parts.vault.sealJson(poll.state, placeOf(link.id)) };
-    const next = { ...state, intervalMs, pollAt: addMs(this.#parts.clock.now(), intervalMs) };
-    if (poll.outcome === link.state) await this.#parts.storage.fork().nativeUpdate(DeviceLink, { id: link.id }, next);
-    else await this.#change(link, { ...next, state: poll.outcome });
+  async #approve(link: DeviceLink, credentials: StoredCredentials): Promise<void> {
+    const target = { ...link, label: link.label ?? null, accountId: null };
+    const account = await this.#parts.linker.link(target, credentials, {}, { signal: this.#callSignal() });
+    return this.#change(link, { state: 'APPROVED', sealedState: null, accountId: account.id });
   }
 
-  async #wait(link: DeviceLink, delayMs: number): Promise<void> {
-    const pollAt = addMs(this.#parts.clock.now(), delayMs);
-    await this.#parts.storage.fork().nativeUpdate(DeviceLink, { id: link.id }, { pollAt });
+  async #checkWaiting(viewer: Viewer): Promise<void> {
+    const { storage, clock } = this.#parts;
+    const waiting = { userId: viewer.userId, state: { $in: WAITING }, expiresAt: { $gt: clock.now() } };
+    if ((await storage.fork().count(DeviceLink, waiting)) < WAITING_MAX) return;
+    throw new RateLimitedError('Too many sign-ins by code wait already. Confirm one of them, or let them expire.');
+  }
+
+  #seal(id: string, state: SealedState): string {
+    return this.#parts.vault.sealJson(state, placeOf(id));
+  }
+
+  #wait(link: DeviceLink, delayMs: number): Promise<void> {
+    return this.#update(link, { pollAt: addMs(this.#parts.clock.now(), delayMs) });
+  }
+
+  async #update(link: DeviceLink, changes: Partial<DeviceLink>): Promise<void> {
+    await this.#parts.storage.fork().nativeUpdate(DeviceLink, { id: link.id }, changes);
   }
 
   async #change(link: DeviceLink, changes: Partial<DeviceLink>): Promise<void> {
-    await this.#parts.storage.fork().nativeUpdate(DeviceLink, { id: link.id }, changes);
+    await this.#update(link, changes);
     await this.#parts.events.publish('deviceLink.changed', { deviceLinkId: link.id });
   }
 
   #callSignal(): AbortSignal {
-    return AbortSignal.any([this.#closing.signal, AbortSignal.timeout(POLL_TIMEOUT_MS)]);
+    return AbortSignal.any([this.#closing.signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
   }
 }

@@ -6,7 +6,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { DriveError } from '../../lib/drive-error.ts';
 import {
   ConflictError,
-  InvalidInputError,
+  findDomainError,
   NotFoundError,
   PermissionDeniedError,
   UnsupportedError,
@@ -15,12 +15,19 @@ import { newId } from '../../lib/ids.ts';
 import type { Logger } from '../../lib/log.ts';
 import { Account } from '../../storage/entities/account.ts';
 import { DeviceLink } from '../../storage/entities/linking.ts';
-import type { Storage } from '../../storage/orm.ts';
+import { Share } from '../../storage/entities/share.ts';
+import type { EntityManager, Storage } from '../../storage/orm.ts';
+import { SealBrokenError } from '../../vault/cipher.ts';
 import type { Vault } from '../../vault/vault.ts';
-import type { Accounts } from '../accounts.ts';
+import { ACCOUNT_LABEL_MAX, type Accounts, mayManage, validLabel } from '../accounts.ts';
 import type { Audit } from '../audit.ts';
 import type { Drives } from '../drives.ts';
-import type { Viewer } from '../viewer.ts';
+import { isAdmin, type Viewer } from '../viewer.ts';
+
+/** Longest id of a person at a provider, as the column takes it. */
+const PROVIDER_USER_ID_MAX = 128;
+/** Of the advisory lock that links of one account wait for on PostgreSQL; any number that nothing else uses. */
+const LINK_LOCK = 7_265_002;
 
 export interface LinkerParts {
   readonly storage: Storage;
@@ -67,13 +74,10 @@ export class AccountLinker {
     viewer: Viewer,
     input: { provider: string; label?: string | null | undefined; shared?: boolean | null | undefined },
   ): LinkTarget {
-    if (input.shared && viewer.role !== 'ADMIN') {
+    if (input.shared && !isAdmin(viewer)) {
       throw new PermissionDeniedError('Only an administrator can link an account for everybody.');
     }
-    const label = input.label?.trim() || null;
-    if (label && (label.length > 128 || /\p{Cc}/u.test(label))) {
-      throw InvalidInputError.at('input.label', 'must be at most 128 characters of plain text');
-    }
+    const label = input.label?.trim() ? validLabel(input.label) : null;
     return { userId: viewer.userId, provider: input.provider, label, shared: input.shared ?? false };
   }
 
@@ -89,15 +93,11 @@ export class AccountLinker {
   ): Promise<Account> {
     const { storage, vault, drives, clock, audit, events } = this.#parts;
     const profile = await drives.profileOf(target.provider, settings, credentials, call);
-    const providerUserId = profile?.providerUserId ?? null;
+    const providerUserId = this.#identityOf(target.provider, profile?.providerUserId ?? null);
     const now = clock.now();
 
-    const { account, isNew } = await storage.transaction(async (em) => {
-      const existing = await em.findOne(Account, this.#sameAccount(target, providerUserId));
-      if (target.accountId && !existing) throw new NotFoundError('There is no such account.');
-      if (existing?.providerUserId && providerUserId && existing.providerUserId !== providerUserId && !target.shared) {
-        throw new ConflictError('These credentials belong to another account of the provider.');
-      }
+    const account = await storage.transaction(async (em) => {
+      const existing = await this.#findExisting(em, target, providerUserId);
       const id = existing?.id ?? newId();
       const stored = {
         ...vault.sealCredentials(id, credentials),
@@ -105,7 +105,7 @@ export class AccountLinker {
         settings: { ...settings },
         status: 'ACTIVE' as const,
         refreshSends: 0,
-        credentialsRefreshedAt: now,
+        credentialsRefreshedAt: null,
         updatedAt: now,
       };
       const row = existing
@@ -114,18 +114,21 @@ export class AccountLinker {
             id,
             ownerId: target.userId,
             provider: target.provider,
-            label: target.label ?? profile?.name ?? drives.titleOf(target.provider),
+            label: target.label ?? (plainLabel(profile?.name) || drives.titleOf(target.provider)),
             shared: target.shared,
             createdAt: now,
             ...stored,
           });
-      return { account: row, isNew: !existing };
-    });
-    await audit.record({
-      userId: target.userId,
-      action: isNew ? 'account.link' : 'account.reauthorize',
-      accountId: account.id,
-      detail: { provider: target.provider, shared: target.shared },
+      await audit.record(
+        {
+          userId: target.userId,
+          action: existing ? 'account.reauthorize' : 'account.link',
+          accountId: id,
+          detail: { provider: target.provider, shared: target.shared },
+        },
+        em,
+      );
+      return row;
     });
     await events.publish('account.changed', { accountId: account.id });
     return account;
@@ -138,10 +141,9 @@ export class AccountLinker {
   async unlink(viewer: Viewer, accountId: string, call: CallContext): Promise<void> {
     const { storage, vault, accounts, audit, events, log } = this.#parts;
     const account = await accounts.visible(viewer, accountId);
-    if (account.provider === 'LOCAL')
+    if (!mayManage(viewer, account)) throw new PermissionDeniedError('Only an administrator can unlink this account.');
+    if (account.provider === 'LOCAL') {
       throw new PermissionDeniedError('The built-in drive belongs to its user, and stays.');
-    if (account.ownerId !== viewer.userId && !(account.shared && viewer.role === 'ADMIN')) {
-      throw new PermissionDeniedError('Only who linked this account can unlink it.');
     }
     let revoked = false;
     try {
@@ -153,25 +155,58 @@ export class AccountLinker {
     }
     await storage.transaction(async (em) => {
       await em.nativeDelete(Account, { id: account.id });
+      await em.nativeDelete(Share, { accountId: account.id });
       await em.nativeUpdate(DeviceLink, { accountId: account.id }, { accountId: null });
-    });
-    await audit.record({
-      userId: viewer.userId,
-      action: 'account.unlink',
-      accountId: account.id,
-      detail: { revoked },
+      await audit.record(
+        { userId: viewer.userId, action: 'account.unlink', accountId: account.id, detail: { revoked } },
+        em,
+      );
     });
     await events.publish('account.changed', { accountId: account.id });
   }
 
-  /** The shared account of a provider is one, updated in place; an own one is found by who it is at the provider. */
-  #sameAccount({ accountId, userId, provider, shared }: LinkTarget, providerUserId: string | null) {
-    if (accountId) return { id: accountId, provider };
-    if (shared) return { provider, shared };
-    // Without an identity nothing matches: a new account it is.
-    return { provider, ownerId: userId, shared, providerUserId: providerUserId ?? '' };
+  /**
+   * The account that this is already: of two links at once, the second one finds the first one's.
+   * @throws NotFoundError, ConflictError.
+   */
+  async #findExisting(em: EntityManager, target: LinkTarget, providerUserId: string | null): Promise<Account | null> {
+    const { accountId, userId, provider, shared } = target;
+    if (this.#parts.storage.dialect === 'postgres') {
+      const whose = shared ? provider : `${provider} ${userId}`;
+      await em.execute('select pg_advisory_xact_lock(?, hashtext(?))', [LINK_LOCK, whose]);
+    }
+    // The shared account of a provider is one; of the own ones, none matches a person whom the provider does not tell.
+    const same = shared ? { provider, shared } : { provider, shared, ownerId: userId, providerUserId };
+    const known = shared || providerUserId ? await em.findOne(Account, same) : null;
+    if (!accountId) return known;
+
+    const existing = await em.findOne(Account, { id: accountId, provider });
+    if (!existing) throw new NotFoundError('There is no such account.');
+    const isOther = existing.providerUserId && providerUserId && existing.providerUserId !== providerUserId;
+    if (isOther || (known && known.id !== accountId)) {
+      throw new ConflictError('These credentials belong to another account of the provider.');
+    }
+    return existing;
+  }
+
+  /** @throws DriveError when it cannot be kept. */
+  #identityOf(provider: string, told: string | null): string | null {
+    if (!told) return null;
+    if (told.length <= PROVIDER_USER_ID_MAX && !/\p{Cc}/u.test(told)) return told;
+    throw new DriveError('unexpected', 'The provider tells an identity of the account that makes no sense.', {
+      provider,
+    });
   }
 }
+
+/** A name that a provider told, as far as it can be a label. */
+const plainLabel = (name: string | null | undefined): string =>
+  (name ?? '')
+    .toWellFormed()
+    .replace(/\p{Cc}/gu, ' ')
+    .slice(0, ACCOUNT_LABEL_MAX)
+    .trim()
+    .toWellFormed();
 
 /** What a provider said while somebody was let in, as the API tells it: there is no account yet to authorize again. */
 export async function told<Result>(asking: Promise<Result>, now: () => Date): Promise<Result> {
@@ -184,6 +219,8 @@ export async function told<Result>(asking: Promise<Result>, now: () => Date): Pr
   }
 }
 
-/** Whether another try may come to another end. */
+/** Whether another try may come to another end: an outage, of the provider or of this server. */
 export const isPassing = (error: unknown): boolean =>
-  error instanceof DriveError && (error.retryable || error.persistent);
+  error instanceof DriveError
+    ? error.retryable || error.persistent
+    : findDomainError(error) === null && !(error instanceof SealBrokenError);
