@@ -150,10 +150,6 @@ export class BaiduClient {
     for await (const file of this.children(dir, call)) if (nameOf(file.path) === name) return file;
     return null;
   }
-
-  get trustsAnyHost(): boolean {
-    return originsOf(this.settings).length > 0;
-  }
 }
 
 interface Post {
