@@ -45,9 +45,13 @@ import { DeviceLinks } from './services/linking/device-links.ts';
 import { AccountLinker } from './services/linking/linker.ts';
 import { Links } from './services/links.ts';
 import { createMailer } from './services/mail.ts';
+import { Media } from './services/media.ts';
 import { Notices } from './services/notices.ts';
 import { Search } from './services/search.ts';
 import { Health, type Services } from './services/services.ts';
+import { ShareLists } from './services/share-lists.ts';
+import { ShareRecords } from './services/share-records.ts';
+import { Shares } from './services/shares.ts';
 import { Throttle } from './services/throttle.ts';
 import { Transfers } from './services/transfers.ts';
 import { Uploads } from './services/uploads.ts';
@@ -170,6 +174,17 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     tokens: new LinkTokens(jwtKeys, clock),
     keys: new LinkKeys(identity.hasher, throttle),
   });
+  const shareRecords = new ShareRecords({ storage, vault, clock });
+  const shareLists = new ShareLists({ accounts, records: shareRecords });
+  const shares = new Shares({
+    storage,
+    accounts,
+    entries,
+    lists: shareLists,
+    records: shareRecords,
+    idempotency,
+    audit,
+  });
   const housekeeping = new Housekeeping(
     {
       identity: () => identity.sweep(),
@@ -177,6 +192,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
       allowances: () => allowances.sweep(),
       downloads: () => downloads.sweep(),
       directLinks: () => directLinks.sweep(),
+      shares: () => shareRecords.sweep(),
       transfers: () => works.sweep(),
       localDrives: () => sweepLocalDrives({ storage, blobs, clock }),
       deviceLinks: () => deviceLinks.sweep(),
@@ -208,6 +224,9 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     downloads,
     directLinks,
     linkSaving,
+    shares,
+    shareLists,
+    media: new Media({ accounts, entries }),
     transfers,
     uploads,
     notices: new Notices(events, audit, clock),

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { isEnumType } from 'graphql';
-import { encodeEntryId, encodeGlobalId } from '../src/graph/ids.ts';
+import { decodeEntryId, encodeEntryId, encodeGlobalId } from '../src/graph/ids.ts';
 import { schema } from '../src/graph/schema.ts';
 import { addMs } from '../src/lib/clock.ts';
 import { newId } from '../src/lib/ids.ts';
 import { DeviceLink } from '../src/storage/entities/linking.ts';
+import { Share } from '../src/storage/entities/share.ts';
 import { startTestApp, type TestApp } from './support/app.ts';
 import { type PutFile, putFile } from './support/files.ts';
 import { type Person, registerUser } from './support/people.ts';
@@ -44,6 +45,15 @@ const SAMPLES: Readonly<Record<string, (app: TestApp, person: Person, file: PutF
       ...{ pollAt: addMs(now, 1e9), expiresAt: addMs(now, 1e9), accountId: null, createdAt: now },
     });
     return encodeGlobalId('DeviceLink', id);
+  },
+  Share: async ({ app }, { userId, accountRowId }, { id: fileId }) => {
+    const id = newId();
+    const entryRefs = [decodeEntryId(fileId)?.ref ?? ''];
+    await app.storage.fork().insert(Share, {
+      ...{ id, userId, accountId: accountRowId, ref: 'share', url: 'https://pan.example/s/private', entryRefs },
+      ...{ sealedPassword: null, remark: 'private', createdAt: new Date(), expiresAt: null, cancelledAt: null },
+    });
+    return encodeGlobalId('Share', `${accountRowId}/share`);
   },
   UserSession: async (app, { token }) => {
     const { data } = await app.graphql('{ viewer { sessions { nodes { id } } } }', {}, token);
@@ -152,7 +162,7 @@ describe('isolation of users', { timeout: 170_000 }, () => {
         for (const [who, types] of [
           [stranger, [...owned.keys()]],
           // Users, and what belongs to them as persons, are an administrator's to see.
-          [admin, ['CloudAccount', 'Folder', 'File', 'Transfer', 'DirectLink', 'DeviceLink']],
+          [admin, ['CloudAccount', 'Folder', 'File', 'Transfer', 'DirectLink', 'DeviceLink', 'Share']],
         ] as const) {
           for (const type of types) {
             const id = owned.get(type) ?? '';

@@ -1,13 +1,4 @@
-import type {
-  CallContext,
-  DriveEntry,
-  DriveMediaInfo,
-  Driver,
-  DriveThumbnail,
-  FileCategory,
-  ListOptions,
-  ProviderLink,
-} from '../drives/driver.ts';
+import type { CallContext, DriveEntry, Driver, FileCategory, ListOptions } from '../drives/driver.ts';
 import { categoryOf } from '../drives/shared/categories.ts';
 import { InvalidInputError, NotFoundError, UnsupportedError } from '../lib/errors.ts';
 import type { Account } from '../storage/entities/account.ts';
@@ -46,13 +37,6 @@ export interface EntrySelection {
   readonly recursive?: boolean | null;
   /** Null: the root. */
   readonly folderRef: string | null;
-}
-
-/** What a provider knows of a medium, each asked when it is wanted. */
-export interface MediaView {
-  readonly info: () => Promise<DriveMediaInfo | null>;
-  /** `quality` as the provider names it; null: its best. */
-  readonly playlist: (quality: string | null) => Promise<ProviderLink | null>;
 }
 
 /** Refs that a driver is asked for at one time. */
@@ -210,26 +194,6 @@ export class Entries {
   /** What people use the file for: as the provider tells, else by its name. */
   categoryOf({ entry }: EntryView): FileCategory {
     return entry.category ?? categoryOf(entry.name);
-  }
-
-  /** Small pictures of the file; null where the provider makes none. */
-  async thumbnails({ account, entry }: EntryView, call: CallContext): Promise<readonly DriveThumbnail[] | null> {
-    const { driver } = this.#accounts.openVisible(account);
-    return (await driver.media?.thumbnails?.(entry.ref, call)) ?? null;
-  }
-
-  /** What the provider knows of a video, sound or picture; null where it tells nothing. Nothing is asked yet. */
-  media({ account, entry }: EntryView, call: CallContext): MediaView | null {
-    const { media } = this.#accounts.openVisible(account).driver;
-    if (!media?.info && !media?.playlist) return null;
-    let info: Promise<DriveMediaInfo> | undefined;
-    return {
-      info: async () => {
-        info ??= media.info?.(entry.ref, call);
-        return (await info) ?? null;
-      },
-      playlist: async (quality) => (await media.playlist?.(entry.ref, quality, call)) ?? null,
-    };
   }
 
   async #statAll(

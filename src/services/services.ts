@@ -15,8 +15,11 @@ import type { Authorizations } from './linking/authorizations.ts';
 import type { CredentialLinks } from './linking/credential-links.ts';
 import type { DeviceLinks } from './linking/device-links.ts';
 import type { Links } from './links.ts';
+import type { Media } from './media.ts';
 import type { Notices } from './notices.ts';
 import type { Search } from './search.ts';
+import type { ShareLists } from './share-lists.ts';
+import type { Shares } from './shares.ts';
 import type { Throttle } from './throttle.ts';
 import type { Transfers } from './transfers.ts';
 import type { Uploads } from './uploads.ts';
@@ -43,6 +46,9 @@ export interface Services {
   readonly downloads: Downloads;
   readonly directLinks: DirectLinks;
   readonly linkSaving: LinkSaving;
+  readonly shares: Shares;
+  readonly shareLists: ShareLists;
+  readonly media: Media;
   readonly transfers: Transfers;
   readonly uploads: Uploads;
 }

@@ -1,5 +1,14 @@
 import { Readable } from 'node:stream';
-import type { DriveDefinition, DriveEntry, Driver, Page, PageRequest, ProviderId } from '../../src/drives/driver.ts';
+import type {
+  DriveDefinition,
+  DriveEntry,
+  Driver,
+  DriveShare,
+  Page,
+  PageRequest,
+  ProviderId,
+  Shares,
+} from '../../src/drives/driver.ts';
 import { DriveError } from '../../src/drives/errors.ts';
 import { newId } from '../../src/lib/ids.ts';
 import { Account } from '../../src/storage/entities/account.ts';
@@ -12,6 +21,10 @@ export interface MemoryDriveOptions {
   readonly pageMax?: number;
   /** Optional acts that it has, of those below; default none. */
   readonly acts?: readonly OptionalAct[];
+  /** The acts that `shares` has; default all. */
+  readonly shareActs?: readonly (keyof Shares)[];
+  /** Whether the list of shares leaves their time out, as some providers do. */
+  readonly timelessShares?: boolean;
   /** Whether listings leave `path` out, as providers do that know ids only. */
   readonly pathless?: boolean;
 }
@@ -24,6 +37,7 @@ type OptionalAct =
   | 'searchByName'
   | 'usage'
   | 'media'
+  | 'shares'
   | 'move'
   | 'remove'
   | 'changes';
@@ -32,6 +46,8 @@ export interface MemoryDrive {
   readonly definition: DriveDefinition;
   /** The acts that were called, in order. */
   readonly calls: string[];
+  /** What the provider has as shares, by ref: for a test to change as somebody elsewhere would. */
+  readonly shares: Map<string, DriveShare>;
   /** Makes files and folders by their paths, folders by a slash at the end, in the drive of every account. */
   put(...paths: readonly string[]): void;
   /** Lets an act fail until `mend`. `times` acts go well before. */
@@ -47,15 +63,21 @@ export function memoryDrive({
   id = 'NETDISK',
   pageMax = 1000,
   acts = [],
+  shareActs,
+  timelessShares,
   pathless,
 }: MemoryDriveOptions = {}): MemoryDrive {
   const root = entryOf('root', null, '', 'FOLDER');
   const entries = new Map<string, DriveEntry>([[root.ref, root]]);
   const calls: string[] = [];
+  const shares = new Map<string, DriveShare>();
   const failures = new Map<string, { readonly error: Error; after: number }>();
 
-  const fault = (category: 'not_found' | 'already_exists', message: string, existingRef?: string): DriveError =>
-    new DriveError(category, message, { provider: id, ...(existingRef ? { existingRef } : {}) });
+  const fault = (
+    category: 'not_found' | 'already_exists' | 'permission_denied',
+    message: string,
+    existingRef?: string,
+  ): DriveError => new DriveError(category, message, { provider: id, ...(existingRef ? { existingRef } : {}) });
   const begin = (act: string): void => {
     calls.push(act);
     const failure = failures.get(act);
@@ -80,11 +102,13 @@ export function memoryDrive({
     entries.set(entry.ref, entry);
     return entry;
   };
-  const pageOf = (all: readonly DriveEntry[], { cursor, limit }: PageRequest): Page<DriveEntry> => {
+  const pageOf = (all: readonly DriveEntry[], request: PageRequest): Page<DriveEntry> =>
+    pieceOf(all.map(shown), request);
+  const pieceOf = <Item>(all: readonly Item[], { cursor, limit }: PageRequest): Page<Item> => {
     const from = cursor === null ? 0 : Number(cursor);
     const to = from + Math.min(limit, pageMax);
     return {
-      items: all.slice(from, to).map(shown),
+      items: all.slice(from, to),
       nextCursor: to < all.length ? String(to) : null,
       totalCount: null,
     };
@@ -115,6 +139,46 @@ export function memoryDrive({
     async read() {
       begin('read');
       return Readable.from([]);
+    },
+  };
+  const findShare = (ref: string): DriveShare => {
+    const share = shares.get(ref);
+    if (!share) throw fault('not_found', 'There is no such share at the provider.');
+    return share;
+  };
+  const expiryOf = (days: number | null): Date | null =>
+    days === null ? null : new Date(SHARED_AT.getTime() + days * 86_400_000);
+  const sharing: Required<Shares> = {
+    async create(refs, { days, password, remark }) {
+      begin('shares.create');
+      for (const ref of refs) find(ref);
+      const ref = `share/${shares.size + 1}`;
+      const url = `https://shares.example/${shares.size + 1}`;
+      const share = { ref, url, password, remark, createdAt: SHARED_AT, expiresAt: expiryOf(days), active: true };
+      shares.set(ref, share);
+      return share;
+    },
+    async list(page) {
+      begin('shares.list');
+      const all = [...shares.values()];
+      return pieceOf(timelessShares ? all.map((share) => ({ ...share, createdAt: null })) : all, page);
+    },
+    async update(ref, { days, ...changes }) {
+      begin('shares.update');
+      const expiry = days === undefined ? {} : { expiresAt: expiryOf(days) };
+      const changed = { ...findShare(ref), ...changes, ...expiry };
+      shares.set(ref, changed);
+      return changed;
+    },
+    async cancel(ref) {
+      begin('shares.cancel');
+      findShare(ref);
+      shares.delete(ref);
+    },
+    async save(_url, password, parentRef) {
+      begin('shares.save');
+      if (password !== 'right') throw fault('permission_denied', 'That is not the password of the share.');
+      return [shown(add(parentRef, `saved-${entries.size}`, 'FILE'))];
     },
   };
   const optional: Required<Pick<Driver, OptionalAct>> = {
@@ -172,6 +236,7 @@ export function memoryDrive({
         complete: false,
       };
     },
+    shares: shareActs ? Object.fromEntries(shareActs.map((act) => [act, sharing[act]])) : sharing,
     media: {
       async thumbnails(ref) {
         begin('media.thumbnails');
@@ -184,6 +249,13 @@ export function memoryDrive({
       async playlist(ref, quality) {
         begin('media.playlist');
         return { url: `https://playlists.example/${ref}/${quality}`, headers: {}, expiresAt: null };
+      },
+      async transcode() {
+        begin('media.transcode');
+      },
+      async preview(ref) {
+        begin('media.preview');
+        return { url: `https://previews.example/${ref}`, headers: { 'User-Agent': 'provider' }, expiresAt: null };
       },
     },
   };
@@ -199,6 +271,7 @@ export function memoryDrive({
       create: () => driver,
     },
     calls,
+    shares,
     put: (...paths) => {
       for (const path of paths) {
         const names = path.split('/').filter((name) => name !== '');
@@ -214,6 +287,9 @@ export function memoryDrive({
     mend: () => failures.clear(),
   };
 }
+
+/** When shares are made. */
+const SHARED_AT = new Date('2026-11-01T00:00:00Z');
 
 const entryOf = (ref: string, parentRef: string | null, name: string, kind: DriveEntry['kind']): DriveEntry => ({
   ref,

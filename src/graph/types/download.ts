@@ -47,7 +47,7 @@ const DownloadModeEnum = builder.enumType('DownloadMode', {
   }),
 });
 
-const HttpHeader = builder.objectRef<{ readonly name: string; readonly value: string }>('HttpHeader').implement({
+export const HttpHeader = builder.objectRef<{ readonly name: string; readonly value: string }>('HttpHeader').implement({
   description: 'A header of an HTTP request.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'Its name.' }),

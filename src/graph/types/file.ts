@@ -1,5 +1,5 @@
-import type { DriveThumbnail, FileCategory, HashAlgorithm } from '../../drives/driver.ts';
-import type { EntryView, MediaView } from '../../services/entries.ts';
+import type { FileCategory, HashAlgorithm } from '../../drives/driver.ts';
+import type { EntryView } from '../../services/entries.ts';
 import { builder } from '../builder.ts';
 import { enumValues } from '../enums.ts';
 import { EntryInterface, entryNodeId, loadEntries } from './entry.ts';
@@ -41,49 +41,6 @@ const ContentHash = builder
     }),
   });
 
-const Thumbnail = builder.objectRef<DriveThumbnail>('Thumbnail').implement({
-  description: 'A small picture of a file.',
-  fields: (t) => ({
-    url: t.exposeString('url', { description: 'Where to get it, without further rights.' }),
-    width: t.exposeInt('width', { nullable: true, description: 'In pixels; null where unknown.' }),
-    height: t.exposeInt('height', { nullable: true, description: 'In pixels; null where unknown.' }),
-    expiresAt: t.expose('expiresAt', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'Until when the URL works; null: for ever, or unknown.',
-    }),
-  }),
-});
-
-const MediaInfo = builder.objectRef<MediaView>('MediaInfo').implement({
-  description: 'What the provider knows of a video, sound or picture.',
-  fields: (t) => ({
-    durationSeconds: t.float({
-      nullable: true,
-      description: 'How long it plays, in seconds; null where unknown.',
-      resolve: async ({ info }) => (await info())?.durationSeconds ?? null,
-    }),
-    width: t.int({
-      nullable: true,
-      description: 'In pixels; null where unknown.',
-      resolve: async ({ info }) => (await info())?.width ?? null,
-    }),
-    height: t.int({
-      nullable: true,
-      description: 'In pixels; null where unknown.',
-      resolve: async ({ info }) => (await info())?.height ?? null,
-    }),
-    playlistUrl: t.string({
-      nullable: true,
-      description: 'A playlist (HLS) to stream it, from the provider; null where it makes none.',
-      args: {
-        quality: t.arg.string({ description: "A quality as the provider names it; left out: the provider's best." }),
-      },
-      resolve: async ({ playlist }, { quality }) => (await playlist(quality ?? null))?.url ?? null,
-    }),
-  }),
-});
-
 export const File = builder.objectRef<EntryView>('File');
 
 builder.node(File, {
@@ -110,21 +67,6 @@ builder.node(File, {
       description: 'Hashes of its bytes; empty where the provider tells none.',
       resolve: ({ entry }) =>
         Object.entries(entry.hashes).map(([algorithm, value]) => ({ algorithm: algorithm as HashAlgorithm, value })),
-    }),
-    thumbnails: t.field({
-      type: [Thumbnail],
-      nullable: true,
-      description: 'Small pictures of it; null where the provider makes none. May cost a request of its own.',
-      resolve: async (view, _args, { services, signal }) => {
-        const thumbnails = await services.entries.thumbnails(view, { signal });
-        return thumbnails && [...thumbnails];
-      },
-    }),
-    media: t.field({
-      type: MediaInfo,
-      nullable: true,
-      description: 'What the provider knows of a video, sound or picture; null where it tells nothing.',
-      resolve: (view, _args, { services, signal }) => services.entries.media(view, { signal }),
     }),
   }),
 });

@@ -4,6 +4,7 @@ import { ApiKey, Invitation, PasswordReset, Session, User } from './identity.ts'
 import { DeviceLink, PendingAuthorization } from './linking.ts';
 import { Blob, LocalChange, LocalEntry } from './local-drive.ts';
 import { AuditRecord, IdempotencyRecord } from './operations.ts';
+import { Share } from './share.ts';
 import { Transfer, TransferEvent, TransferJournal, TransferSlice } from './transfer.ts';
 
 /** Every table, for the ORM and the migrations. */
@@ -26,6 +27,7 @@ export const ENTITIES = [
   DownloadCount,
   DownloadTicket,
   DirectLink,
+  Share,
   IdempotencyRecord,
   AuditRecord,
 ];

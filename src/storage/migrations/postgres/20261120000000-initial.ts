@@ -124,6 +124,16 @@ export class Initial extends Migration {
     this.addSql(`create index "sessions_expires_at_index" on "sessions" ("expires_at");`);
 
     this.addSql(
+      `create table "shares" ("id" varchar(36) not null, "user_id" varchar(36) not null, "account_id" varchar(36) not null, "ref" varchar(512) not null, "url" text not null, "sealed_password" text null, "remark" text null, "entry_refs" jsonb not null, "created_at" timestamptz not null, "expires_at" timestamptz null, "cancelled_at" timestamptz null, primary key ("id"));`,
+    );
+    this.addSql(`create index "shares_expires_at_index" on "shares" ("expires_at");`);
+    this.addSql(`create index "shares_cancelled_at_index" on "shares" ("cancelled_at");`);
+    this.addSql(`create index "shares_account_id_user_id_id_index" on "shares" ("account_id", "user_id", "id");`);
+    this.addSql(
+      `alter table "shares" add constraint "shares_account_id_user_id_ref_unique" unique ("account_id", "user_id", "ref");`,
+    );
+
+    this.addSql(
       `create table "transfers" ("id" varchar(36) not null, "user_id" varchar(36) not null, "kind" varchar(8) not null, "state" varchar(16) not null, "phase" varchar(16) null, "route" varchar(16) null, "account_id" varchar(36) not null, "parent_ref" text not null, "name" varchar(255) not null, "on_conflict" varchar(8) not null, "source" jsonb not null, "mime_type" varchar(128) null, "expected_hashes" jsonb not null, "hash_algorithms" jsonb not null, "spool_hashes" jsonb null, "bytes_total" bigint null, "bytes_done" bigint not null default '0', "upload_token_hash" varchar(64) null, "upload_metadata" text null, "driver_session" jsonb null, "entry_ref" text null, "failure" jsonb null, "attempts" int not null default 0, "revision" int not null default 1, "run_after" timestamptz not null, "lease_owner" varchar(64) null, "lease_until" timestamptz null, "fence" int not null default 0, "expires_at" timestamptz null, "created_at" timestamptz not null, "started_at" timestamptz null, "finished_at" timestamptz null, primary key ("id"));`,
     );
     this.addSql(
@@ -171,6 +181,7 @@ export class Initial extends Migration {
     this.addSql(`drop table if exists "password_resets" cascade;`);
     this.addSql(`drop table if exists "pending_authorizations" cascade;`);
     this.addSql(`drop table if exists "sessions" cascade;`);
+    this.addSql(`drop table if exists "shares" cascade;`);
     this.addSql(`drop table if exists "transfers" cascade;`);
     this.addSql(`drop table if exists "transfer_events" cascade;`);
     this.addSql(`drop table if exists "transfer_journals" cascade;`);

@@ -124,6 +124,18 @@ export class Initial extends Migration {
     this.addSql(`create index \`sessions_expires_at_index\` on \`sessions\` (\`expires_at\`);`);
 
     this.addSql(
+      `create table \`shares\` (\`id\` text not null primary key, \`user_id\` text not null, \`account_id\` text not null, \`ref\` text not null, \`url\` text not null, \`sealed_password\` text null, \`remark\` text null, \`entry_refs\` json not null, \`created_at\` datetime not null, \`expires_at\` datetime null, \`cancelled_at\` datetime null);`,
+    );
+    this.addSql(`create index \`shares_expires_at_index\` on \`shares\` (\`expires_at\`);`);
+    this.addSql(`create index \`shares_cancelled_at_index\` on \`shares\` (\`cancelled_at\`);`);
+    this.addSql(
+      `create index \`shares_account_id_user_id_id_index\` on \`shares\` (\`account_id\`, \`user_id\`, \`id\`);`,
+    );
+    this.addSql(
+      `create unique index \`shares_account_id_user_id_ref_unique\` on \`shares\` (\`account_id\`, \`user_id\`, \`ref\`);`,
+    );
+
+    this.addSql(
       `create table \`transfers\` (\`id\` text not null primary key, \`user_id\` text not null, \`kind\` text not null, \`state\` text not null, \`phase\` text null, \`route\` text null, \`account_id\` text not null, \`parent_ref\` text not null, \`name\` text not null, \`on_conflict\` text not null, \`source\` json not null, \`mime_type\` text null, \`expected_hashes\` json not null, \`hash_algorithms\` json not null, \`spool_hashes\` json null, \`bytes_total\` bigint null, \`bytes_done\` bigint not null default '0', \`upload_token_hash\` text null, \`upload_metadata\` text null, \`driver_session\` json null, \`entry_ref\` text null, \`failure\` json null, \`attempts\` integer not null default 0, \`revision\` integer not null default 1, \`run_after\` datetime not null, \`lease_owner\` text null, \`lease_until\` datetime null, \`fence\` integer not null default 0, \`expires_at\` datetime null, \`created_at\` datetime not null, \`started_at\` datetime null, \`finished_at\` datetime null);`,
     );
     this.addSql(`create unique index \`transfers_upload_token_hash_unique\` on \`transfers\` (\`upload_token_hash\`);`);
@@ -169,6 +181,7 @@ export class Initial extends Migration {
     this.addSql(`drop table if exists \`password_resets\`;`);
     this.addSql(`drop table if exists \`pending_authorizations\`;`);
     this.addSql(`drop table if exists \`sessions\`;`);
+    this.addSql(`drop table if exists \`shares\`;`);
     this.addSql(`drop table if exists \`transfers\`;`);
     this.addSql(`drop table if exists \`transfer_events\`;`);
     this.addSql(`drop table if exists \`transfer_journals\`;`);

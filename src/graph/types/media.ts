@@ -1,0 +1,141 @@
+import type { ProviderLink as DriveLink, DriveThumbnail } from '../../drives/driver.ts';
+import type { EntryView } from '../../services/entries.ts';
+import type { MediaView } from '../../services/media.ts';
+import { builder } from '../builder.ts';
+import { viewerOf } from '../context.ts';
+import { HttpHeader } from './download.ts';
+import { EntryRefInput, entryTarget } from './entry.ts';
+import { File } from './file.ts';
+import { DRIVE_ERRORS } from './user-error.ts';
+
+const Thumbnail = builder.objectRef<DriveThumbnail>('Thumbnail').implement({
+  description: 'A small picture of a file.',
+  fields: (t) => ({
+    url: t.exposeString('url', {
+      description:
+        'Where to get it, from the provider, without signing in there. Some providers want their own User-Agent.',
+    }),
+    width: t.exposeInt('width', { nullable: true, description: 'In pixels; null where unknown.' }),
+    height: t.exposeInt('height', { nullable: true, description: 'In pixels; null where unknown.' }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Until when the URL works; null: for ever, or unknown.',
+    }),
+  }),
+});
+
+const ProviderLink = builder.objectRef<DriveLink>('ProviderLink').implement({
+  description: 'An address at the provider, and what it takes to use it. Whoever has it has the right: keep it secret.',
+  fields: (t) => ({
+    url: t.exposeString('url', { description: 'The address.' }),
+    headers: t.field({
+      type: [HttpHeader],
+      description: 'Headers without which the provider refuses; most often none.',
+      resolve: ({ headers }) => Object.entries(headers).map(([name, value]) => ({ name, value })),
+    }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Until when it works; null: for ever, or unknown.',
+    }),
+  }),
+});
+
+const MediaInfo = builder.objectRef<MediaView>('MediaInfo').implement({
+  description: 'What the provider knows of a video, sound or picture. It is asked only for what is selected.',
+  fields: (t) => ({
+    durationSeconds: t.float({
+      nullable: true,
+      description: 'How long it plays, in seconds; null where unknown.',
+      resolve: async ({ info }) => (await info())?.durationSeconds ?? null,
+    }),
+    width: t.int({
+      nullable: true,
+      description: 'In pixels; null where unknown.',
+      resolve: async ({ info }) => (await info())?.width ?? null,
+    }),
+    height: t.int({
+      nullable: true,
+      description: 'In pixels; null where unknown.',
+      resolve: async ({ info }) => (await info())?.height ?? null,
+    }),
+    playlistUrl: t.string({
+      nullable: true,
+      description:
+        'A playlist (HLS) to stream it, from the provider; null where it makes none. See `playlist` for headers that it may need.',
+      args: {
+        quality: t.arg.string({ description: "A quality as the provider names it; left out: the provider's best." }),
+      },
+      resolve: async ({ playlist }, { quality }) => (await playlist(quality ?? null))?.url ?? null,
+    }),
+    playlist: t.field({
+      type: ProviderLink,
+      nullable: true,
+      description: 'The same playlist, with what it takes to use it; null where the provider makes none.',
+      args: {
+        quality: t.arg.string({ description: "A quality as the provider names it; left out: the provider's best." }),
+      },
+      resolve: ({ playlist }, { quality }) => playlist(quality ?? null),
+    }),
+  }),
+});
+
+builder.objectFields(File, (t) => ({
+  thumbnails: t.field({
+    type: [Thumbnail],
+    nullable: true,
+    description: 'Small pictures of it; null where the provider makes none. May cost a request of its own.',
+    resolve: async (view, _args, { services, signal }) => {
+      const thumbnails = await services.media.thumbnails(view, { signal });
+      return thumbnails && [...thumbnails];
+    },
+  }),
+  preview: t.field({
+    type: ProviderLink,
+    nullable: true,
+    description:
+      'Where the provider shows it, as a page or a picture; null where it does not. May cost a request of its own.',
+    resolve: (view, _args, { services, signal }) => services.media.preview(view, { signal }),
+  }),
+  media: t.field({
+    type: MediaInfo,
+    nullable: true,
+    description: 'What the provider knows of a video, sound or picture; null where it tells nothing.',
+    resolve: (view, _args, { services, signal }) => services.media.of(view, { signal }),
+  }),
+}));
+
+const TranscodeFileInput = builder.inputType('TranscodeFileInput', {
+  description: 'A film to make another version of.',
+  fields: (t) => ({
+    file: t.field({ type: EntryRefInput, required: true, description: 'The film.' }),
+    quality: t.string({ required: true, description: 'The quality wanted, as the provider names it.' }),
+  }),
+});
+
+const TranscodeFilePayload = builder.objectRef<{ readonly file: EntryView }>('TranscodeFilePayload').implement({
+  description: 'The film, while its provider works.',
+  fields: (t) => ({
+    file: t.expose('file', { type: File, description: 'The film. Ask its `media` for the playlist in a while.' }),
+  }),
+});
+
+builder.mutationField('transcodeFile', (t) =>
+  t.field({
+    type: TranscodeFilePayload,
+    skipTypeScopes: true,
+    authScopes: { scope: 'WRITE' },
+    errors: { types: [...DRIVE_ERRORS] },
+    description:
+      'Asks the provider to make a version of a film for streaming. It goes on there after the answer; `UnsupportedError` where the provider has no such service.',
+    args: { input: t.arg({ type: TranscodeFileInput, required: true, description: 'Which film, and how good.' }) },
+    resolve: async (_root, { input }, context) => ({
+      file: await context.services.media.transcode(
+        viewerOf(context),
+        entryTarget(input.file, 'input.file'),
+        input.quality,
+      ),
+    }),
+  }),
+);
