@@ -55,6 +55,7 @@ import { Shares } from './services/shares.ts';
 import { Throttle } from './services/throttle.ts';
 import { Transfers } from './services/transfers.ts';
 import { Uploads } from './services/uploads.ts';
+import { VaultKeys } from './services/vault-keys.ts';
 import { BlobStore } from './storage/blobs.ts';
 import { openStorage, type Storage } from './storage/orm.ts';
 import { openTransfers } from './transfers/open.ts';
@@ -229,6 +230,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     media: new Media({ accounts, entries }),
     transfers,
     uploads,
+    vaultKeys: new VaultKeys({ storage, vault, audit, log }),
     notices: new Notices(events, audit, clock),
   };
   const serving = createServing({

@@ -21,6 +21,7 @@ import './types/transfer.ts';
 import './types/upload.ts';
 import './types/user.ts';
 import './types/user-session.ts';
+import './types/vault.ts';
 import './types/linking.ts';
 import './types/user-error.ts';
 

@@ -23,6 +23,7 @@ import type { Shares } from './shares.ts';
 import type { Throttle } from './throttle.ts';
 import type { Transfers } from './transfers.ts';
 import type { Uploads } from './uploads.ts';
+import type { VaultKeys } from './vault-keys.ts';
 
 /** The use cases, as resolvers and routes call them. Each checks the viewer's right itself. */
 export interface Services {
@@ -51,6 +52,7 @@ export interface Services {
   readonly media: Media;
   readonly transfers: Transfers;
   readonly uploads: Uploads;
+  readonly vaultKeys: VaultKeys;
 }
 
 /** Whether this process can do its work. */

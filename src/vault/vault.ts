@@ -87,18 +87,19 @@ export class Vault {
   /**
    * Seals with the current key what is still sealed with an older one; afterwards the older ones can go. It may run
    * beside everything else, also twice. Accounts whose tokens are refreshed come to the current key without it.
+   * @param options `dryRun`: only counts.
    */
-  async rotate(storage: Storage): Promise<Rotation> {
+  async rotate(storage: Storage, { dryRun = false }: { readonly dryRun?: boolean } = {}): Promise<Rotation> {
     const total = { rotated: 0, unreadable: 0 };
     for (const field of Object.keys(SEALED_COLUMNS) as (keyof typeof SEALED_COLUMNS)[]) {
-      const { rotated, unreadable } = await this.#rotateColumn(storage, field);
+      const { rotated, unreadable } = await this.#rotateColumn(storage, field, dryRun);
       total.rotated += rotated;
       total.unreadable += unreadable;
     }
     return total;
   }
 
-  async #rotateColumn(storage: Storage, field: keyof typeof SEALED_COLUMNS): Promise<Rotation> {
+  async #rotateColumn(storage: Storage, field: keyof typeof SEALED_COLUMNS, dryRun: boolean): Promise<Rotation> {
     const [table, column] = field.split('.');
     const key = SEALED_COLUMNS[field];
     let [rotated, unreadable] = [0, 0];
@@ -112,6 +113,7 @@ export class Vault {
           if (this.#cipher.isCurrent(sealed)) continue;
           const next = this.#sealAnew(sealed, { row, field });
           if (next === null) unreadable += 1;
+          else if (dryRun) rotated += 1;
           else {
             // What is stored meanwhile wins: it is sealed with the current key anyway.
             const { affectedRows } = await em.execute<{ affectedRows: number }>(
