@@ -1,5 +1,5 @@
 import type { CallContext, DriveMediaInfo, DriveThumbnail, ProviderLink } from '../drives/driver.ts';
-import { InvalidInputError } from '../lib/errors.ts';
+import { InvalidInputError, UnsupportedError } from '../lib/errors.ts';
 import type { Accounts } from './accounts.ts';
 import { type Entries, type EntryTarget, type EntryView, uncancelled } from './entries.ts';
 import type { Viewer } from './viewer.ts';
@@ -35,10 +35,15 @@ export class Media {
     return (await driver.media?.thumbnails?.(entry.ref, call)) ?? null;
   }
 
-  /** Where the file can be looked at without its bytes; null where the provider has no such view. */
+  /** Where the file can be looked at without its bytes; null where the provider has no such view of it. */
   async preview({ account, entry }: EntryView, call: CallContext): Promise<ProviderLink | null> {
     const { driver } = this.#accounts.openVisible(account);
-    return (await driver.media?.preview?.(entry.ref, call)) ?? null;
+    try {
+      return (await driver.media?.preview?.(entry.ref, call)) ?? null;
+    } catch (error) {
+      if (error instanceof UnsupportedError) return null; // Of other files it has one.
+      throw error;
+    }
   }
 
   /** What the provider knows of a video, sound or picture; null where it tells nothing. Nothing is asked yet. */

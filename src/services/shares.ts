@@ -34,6 +34,8 @@ export interface ShareToSave {
   readonly idempotencyKey?: Input<string>;
 }
 
+/** Longest life of a share, in days: a century. Far more is no date. */
+export const SHARE_DAYS_MAX = 36_500;
 /** Longest texts that go to a provider, in characters: far above what any of them takes. */
 export const SHARE_TEXT_MAX = 1_000;
 /** Longest address of a share, in characters: what browsers handle. */
@@ -246,7 +248,9 @@ const noSuchShare = (cause?: unknown): NotFoundError => new NotFoundError('You h
 
 /** What is given, in the form that drivers take. What a provider allows is its driver's to say. */
 function checkedOptions({ days, password, remark, ticket }: Omit<NewShare, 'entries'>): Partial<ShareOptions> {
-  if (days != null && days < 0) throw InvalidInputError.at('input.days', 'must be at least 0');
+  if (days != null && (days < 0 || days > SHARE_DAYS_MAX)) {
+    throw InvalidInputError.at('input.days', `must be from 0 to ${SHARE_DAYS_MAX}`);
+  }
   return {
     ...(days == null ? {} : { days: days === 0 ? null : days }),
     ...(password == null ? {} : { password: checkedText(password, 'input.password') || null }),

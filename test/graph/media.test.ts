@@ -91,6 +91,13 @@ describe('media', { timeout: 60_000 }, () => {
     );
   });
 
+  it('is null for a file of which the provider has no view', async () => {
+    drive.fail('media.preview', new DriveError('unsupported', 'No preview of this file.', { provider: 'BAIDU' }));
+    const { data, errors } = await ask('preview { url }');
+    assert.equal(errors, undefined);
+    assert.equal(data.entry.preview, null);
+  });
+
   it('is null where the drive has none', async () => {
     const { file } = await putFile(app, person, 'clip.mkv', Buffer.from('x'));
     const { data, errors } = await ask(ALL, person, file);

@@ -4,8 +4,9 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { DriveError } from '../../src/drives/errors.ts';
 import { local } from '../../src/drives/local/drive.ts';
 import { encodeEntryId, encodeGlobalId } from '../../src/graph/ids.ts';
-import type { GraphqlAnswer } from '../support/app.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { Account } from '../../src/storage/entities/account.ts';
+import { Share } from '../../src/storage/entities/share.ts';
+import { type GraphqlAnswer, startTestApp, type TestApp } from '../support/app.ts';
 import { linkAccount, type MemoryDrive, memoryDrive } from '../support/memory-drive.ts';
 import { type Person, registerUser } from '../support/people.ts';
 
@@ -253,6 +254,7 @@ describe('shares', { timeout: 120_000 }, () => {
         [{ entries: Array.from({ length: 101 }, () => at(making, '/a.txt')) }, ['input', 'entries']],
         [{ entries: [at(making, '/a.txt'), at(full, '/a.txt')] }, ['input', 'entries']],
         [{ days: -1 }, ['input', 'days']],
+        [{ days: 2 ** 31 - 1 }, ['input', 'days']],
         [{ password: 'a\u0000b' }, ['input', 'password']],
         [{ remark: 'x'.repeat(1001) }, ['input', 'remark']],
         [{ ticket: '\ud800' }, ['input', 'ticket']],
@@ -345,6 +347,32 @@ describe('shares', { timeout: 120_000 }, () => {
       const owners = await seenBy(admin);
       assert.equal(owners.includes(mine.id), drive === full);
     }
+  });
+
+  it('are forgotten with their account', async () => {
+    const other = await link(making, person);
+    const { id } = await share(making, { entries: [at(making, '/a.txt', other.id)] });
+    const { data } = await ask(
+      'mutation ($accountId: ID!) { unlinkAccount(input: { accountId: $accountId }) { __typename } }',
+      { accountId: other.id },
+    );
+    assert.equal(data.unlinkAccount.__typename, 'UnlinkAccountPayload');
+    assert.equal(await node(id), null);
+    const em = app.app.storage.fork();
+    assert.equal(await em.count(Share, { accountId: other.rowId }), 0);
+  });
+
+  it('made here are told while their account waits to be linked again', async () => {
+    const other = await link(making, person);
+    const { id } = await share(making, { entries: [at(making, '/a.txt', other.id)], password: 'word' });
+    const em = app.app.storage.fork();
+    await em.nativeUpdate(Account, { id: other.rowId }, { status: 'NEEDS_REAUTHORIZATION' });
+    assert.equal((await node(id)).password, 'word');
+    const { data } = await ask(LIST, { id: other.id });
+    assert.equal(data.node.shares.nodes.length, 1);
+    const created = await act('create', { entries: [at(making, '/a.txt', other.id)] });
+    assert.equal(created.code, 'REAUTHORIZATION_REQUIRED');
+    assert.equal((await act('cancel', { id })).code, 'REAUTHORIZATION_REQUIRED');
   });
 
   it('keep their password sealed: it is in no log line and no row', async () => {

@@ -104,7 +104,7 @@ const CreateShareInput = builder.inputType('CreateShareInput', {
     }),
     days: t.int({
       description:
-        'How long it works, in days; null or 0: for ever, where the provider can. The provider may know certain numbers only.',
+        'How long it works, in days, up to 36500; null or 0: for ever, where the provider can. The provider may know certain numbers only.',
     }),
     password: t.string({
       description:
@@ -145,7 +145,7 @@ const UpdateShareInput = builder.inputType('UpdateShareInput', {
   description: 'What to change of a share. What is left out or null stays as it is.',
   fields: (t) => ({
     id: t.id({ required: true, description: 'The share.' }),
-    days: t.int({ description: 'How long it works, in days; 0: for ever, where the provider can.' }),
+    days: t.int({ description: 'How long it works, in days, up to 36500; 0: for ever, where the provider can.' }),
     password: t.string({ description: 'What visitors must type; empty: nothing, where the provider lets.' }),
     remark: t.string({ description: 'A note or title; empty: none.' }),
   }),
