@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as wait } from 'node:timers/promises';
 import ipaddr from 'ipaddr.js';
 import type { ClientFacts } from './graphql.ts';
 import type { Route } from './http.ts';
@@ -21,7 +22,7 @@ export function healthRoutes({ ready, draining, metrics, clientOf }: HealthOptio
       path: '/health/ready',
       handle: async (_request, response) => {
         if (draining()) sendStatus(response, 503, 'draining');
-        else if (await ready()) sendStatus(response, 200, 'ready');
+        else if (await inTime(ready())) sendStatus(response, 200, 'ready');
         else sendStatus(response, 503, 'unavailable');
       },
     },
@@ -38,6 +39,19 @@ export function healthRoutes({ ready, draining, metrics, clientOf }: HealthOptio
       },
     },
   ];
+}
+
+/** A database that hangs is one that does not answer: whoever asks waits a few seconds only. */
+const ANSWER_MS = 2_000;
+
+async function inTime(ready: Promise<boolean>): Promise<boolean> {
+  const timer = new AbortController();
+  const late = wait(ANSWER_MS, false, { signal: timer.signal }).catch(() => false);
+  try {
+    return await Promise.race([ready, late]);
+  } finally {
+    timer.abort();
+  }
 }
 
 function sendStatus(response: ServerResponse, code: number, status: string): void {

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { MigrationObject } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM as PostgresOrm } from '@mikro-orm/postgresql';
@@ -129,7 +130,7 @@ async function open(options: StorageOptions): Promise<Storage> {
     ping: async () => {
       await fork().getConnection().execute('select 1');
     },
-    close: () => orm.close(true),
+    close: () => Promise.race([orm.close(true), wait(CLOSE_MS, undefined, { ref: false })]),
   };
 }
 
@@ -137,6 +138,9 @@ async function keepAllStatements({ em }: SqliteOrm): Promise<void> {
   const connections = new Set([em.getConnection('write'), em.getConnection('read')]);
   for (const connection of connections) keepStatements(await connection.getNativeClient());
 }
+
+/** How long closing waits, in milliseconds: of a connection that broke at that moment, the pool may never hear the end. */
+const CLOSE_MS = 3_000;
 
 /** Lock number of the migration, so that several processes that start together migrate once. */
 const MIGRATION_LOCK = 7_261_944;
