@@ -137,7 +137,7 @@ export const kindOf = (file: WireFile): EntryKind => (isFolder(file) ? 'FOLDER' 
 
 /** Where in `files` the entries are that come after the `last` ones seen. */
 function placesOf(files: readonly WireFile[], last: readonly string[], kind: EntryKind | undefined): number[] {
-  const from = files.slice(0, OVERLAP).findLastIndex(({ fs_id }) => last.includes(fs_id)) + 1;
+  const from = files.findLastIndex(({ fs_id }) => last.includes(fs_id)) + 1;
   return [...files.keys()].filter((index) => {
     const file = files[index];
     return index >= from && file !== undefined && (!kind || kindOf(file) === kind);

@@ -190,7 +190,10 @@ async function sendSlice(
   }
 }
 
-/** Makes the file of the slices. After an answer that was lost, what stands there is taken for it. */
+/**
+ * Makes the file of the slices. Overwriting may be done twice. Where the name was free at the beginning, what stands there
+ * after an answer that was lost is the file; a copy under another name cannot be told from others.
+ */
 async function commit(baidu: BaiduClient, plan: UploadPlan, state: State, call: CallContext): Promise<WireFile> {
   const form = {
     path: state.path,
@@ -201,10 +204,11 @@ async function commit(baidu: BaiduClient, plan: UploadPlan, state: State, call: 
     rtype: state.rtype,
   };
   try {
-    return await baidu.post(FILE, 'create', { query: { method: 'create' }, form }, call);
+    const idempotent = state.rtype === RTYPE.REPLACE;
+    return await baidu.post(FILE, 'create', { query: { method: 'create' }, form, idempotent }, call);
   } catch (error) {
     const mayBeMade = error instanceof DriveError && MAY_BE_MADE.has(error.category) && !error.nothingDone;
-    if (!mayBeMade || call.signal.aborted) throw error;
+    if (!mayBeMade || state.rtype !== RTYPE.FAIL || call.signal.aborted) throw error;
     const there = await baidu.findChild(folderOf(state.path), nameOf(state.path), call);
     if (there && !isFolder(there) && there.size === plan.sizeBytes && isSince(there, state)) return there;
     throw error;
