@@ -258,21 +258,35 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     yoga,
     server,
     drain: (times) => serving.drain(times),
-    close: async () => {
-      await serving.close();
-      await works.close();
-      await deviceLinks.close();
-      await housekeeping.close();
-      await identity.settled();
-      mailer.close();
-      await outbound.close();
-      await events.close();
-      await throttle.close();
-      await storage.close();
-    },
+    close: () =>
+      closeAll([
+        () => serving.close(),
+        () => works.close(),
+        () => deviceLinks.close(),
+        () => housekeeping.close(),
+        () => identity.settled(),
+        () => mailer.close(),
+        () => outbound.close(),
+        () => events.close(),
+        () => throttle.close(),
+        () => storage.close(),
+      ]),
   };
 }
 
 /** A key of its own for the tokens of upload URLs, so that one of them says nothing about a session's. */
 const uploadTokenKey = ({ current }: KeyRing): Secret<Buffer> =>
   new Secret(Buffer.from(hkdfSync('sha256', current.key.reveal(), '', 'panql upload urls', 32)));
+
+/** Each step is done, though one before it failed. @throws AggregateError of all that failed. */
+async function closeAll(steps: readonly (() => unknown)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'not everything could be closed');
+}
