@@ -63,7 +63,7 @@ export class Spool {
   async put(transferId: string, bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
     const writer = await this.writer(transferId, 0);
     try {
-      for await (const chunk of bytes) await writer.write(chunk);
+      for await (const chunk of bytes) await writer.write([chunk]);
       await writer.sync();
     } finally {
       await writer.close();
@@ -144,11 +144,13 @@ export class SpoolWriter {
     return this.#offset;
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
-      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, this.#offset);
-      done += bytesWritten;
+  /** One behind the other. Throws with a part of them written, when the disk is full. */
+  async write(chunks: readonly Uint8Array[]): Promise<void> {
+    let rest = chunks.filter(({ length }) => length > 0);
+    while (rest.length > 0) {
+      const { bytesWritten } = await this.#handle.writev(rest, this.#offset);
       this.#offset += bytesWritten;
+      rest = behind(rest, bytesWritten);
     }
   }
 
@@ -160,6 +162,16 @@ export class SpoolWriter {
   async close(): Promise<void> {
     await this.#handle.close();
   }
+}
+
+/** What of the chunks stands behind the first `bytes`. */
+function behind(chunks: readonly Uint8Array[], bytes: number): Uint8Array[] {
+  let skip = bytes;
+  return chunks.flatMap((chunk) => {
+    const rest = chunk.subarray(Math.min(skip, chunk.length));
+    skip -= chunk.length - rest.length;
+    return rest.length > 0 ? [rest] : [];
+  });
 }
 
 const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
