@@ -62,3 +62,28 @@ test('after its end nothing is told of it any more', (t) => {
   t.mock.timers.tick(10 * PROGRESS_INTERVAL_MS);
   assert.deepEqual(told, [null]);
 });
+
+test('an upload in many short requests is told of at the pace of one long one, with its speed', (t) => {
+  let nowMs = 0;
+  mock.method(performance, 'now', () => nowMs);
+  t.after(() => mock.restoreAll());
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { told, progress } = track();
+  for (let request = 1; request <= 8; request += 1) {
+    progress.goOn((one) => void told.push(one));
+    progress.report('RECEIVING', request * 1_000);
+    progress.rest();
+    nowMs += PROGRESS_INTERVAL_MS / 2;
+    t.mock.timers.tick(PROGRESS_INTERVAL_MS / 2);
+  }
+  const shown = told.filter((one) => one !== null);
+  assert.deepEqual(
+    shown.map(({ bytesDone }) => bytesDone),
+    [2_000, 4_000, 6_000, 8_000],
+  );
+  assert.deepEqual(
+    shown.map(({ bytesPerSecond }) => bytesPerSecond),
+    [null, 10_000, 10_000, 10_000],
+  );
+  assert.equal(told.at(-1), null, 'between two requests nothing is remembered that a query would show');
+});

@@ -15,10 +15,14 @@ const SPEED_WEIGHT = 0.2;
 /** Transfers whose last progress is remembered for queries; each takes some hundred bytes. */
 const REMEMBERED_MAX = 10_000;
 
+/** How long an upload's pace and speed outlive a request, in milliseconds: clients send the next at once, or are gone. */
+const RESTING_MS = 5_000;
+
 /** Tells of the work that this process does, seldom enough for a client to draw each. */
 export class ProgressBoard {
   readonly #bus: EventBus;
   readonly #latest = new LRUCache<string, TransferProgress>({ max: REMEMBERED_MAX });
+  readonly #resting = new LRUCache<string, ProgressTrack>({ max: REMEMBERED_MAX, ttl: RESTING_MS });
 
   constructor(bus: EventBus) {
     this.#bus = bus;
@@ -29,27 +33,55 @@ export class ProgressBoard {
     return this.#latest.get(transferId) ?? null;
   }
 
-  /** Begins to tell of a transfer; `stop` is to be called before its next change of state, which tells the rest. */
+  /**
+   * Begins to tell of a transfer, or goes on where it rests; `stop` is to be called before its next change of state, which
+   * tells the rest.
+   */
   track({ id, userId, revision }: Transfer): ProgressTrack {
-    return new ProgressTrack((progress) => {
+    const tell: Tell = (progress) => {
       if (progress) this.#latest.set(id, progress);
       else this.#latest.delete(id);
       if (progress) void this.#bus.publish('transfer.changed', { userId, transferId: id, revision, progress });
-    });
+    };
+    const rested = this.#resting.get(id);
+    this.#resting.delete(id);
+    if (!rested) return new ProgressTrack(tell);
+    rested.goOn(tell);
+    return rested;
+  }
+
+  /** A request has ended, and the transfer waits for the next one: short ones are told of at the pace of a long one. */
+  rest(id: string, track: ProgressTrack): void {
+    track.rest();
+    this.#resting.set(id, track);
   }
 }
 
-/** The progress of one transfer, told at once and then at most every {@link PROGRESS_INTERVAL_MS}, the last always. */
+type Tell = (progress: TransferProgress | null) => void;
+
+/** The progress of one transfer, told at most every {@link PROGRESS_INTERVAL_MS}, the last always. */
 export class ProgressTrack {
-  readonly #tell: (progress: TransferProgress | null) => void;
+  #tell: Tell;
+  #isResting = false;
   #timer: NodeJS.Timeout | null = null;
   #phase: TransferPhase | null = null;
   #bytesDone = 0;
   #told: { readonly at: number; readonly bytesDone: number } | null = null;
   #bytesPerSecond: number | null = null;
 
-  constructor(tell: (progress: TransferProgress | null) => void) {
+  constructor(tell: Tell) {
     this.#tell = tell;
+  }
+
+  goOn(tell: Tell): void {
+    this.#tell = tell;
+    this.#isResting = false;
+  }
+
+  /** What was reported last is told yet, then nothing is remembered. */
+  rest(): void {
+    this.#isResting = true;
+    if (!this.#timer) this.#tell(null);
   }
 
   report(phase: TransferPhase, bytesDone: number): void {
@@ -79,5 +111,6 @@ export class ProgressTrack {
     }
     this.#told = { at, bytesDone: this.#bytesDone };
     this.#tell({ phase: this.#phase, bytesDone: this.#bytesDone, bytesPerSecond: this.#bytesPerSecond });
+    if (this.#isResting) this.#tell(null);
   }
 }

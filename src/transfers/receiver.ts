@@ -163,7 +163,11 @@ export class Receiver {
     try {
       await inflow.take(request.body, stop);
     } finally {
-      progress.stop();
+      if (completed) progress.stop();
+      else {
+        progress.report('RECEIVING', inflow.offset);
+        this.#parts.progress.rest(row.id, progress);
+      }
       if (inflow.hasher && !completed) this.#hashers.set(row.id, inflow.hasher);
       else this.#hashers.delete(row.id);
     }
