@@ -7,6 +7,7 @@ import type { Accounts, OpenAccount } from './accounts.ts';
 import { type Entries, type EntryKey, type EntryTarget, type EntryView, noSuchEntry, uncancelled } from './entries.ts';
 import type { Attempt, Idempotency } from './idempotency.ts';
 import { checkedSegments, entryAt } from './paths.ts';
+import type { TransferView } from './transfers.ts';
 import { toldOf } from './unexpected.ts';
 import type { Viewer } from './viewer.ts';
 
@@ -27,6 +28,8 @@ export interface ItemResult {
   readonly source: SourceKey | null;
   /** The entry afterwards; null when it failed, or is no more. */
   readonly entry: EntryView | null;
+  /** The job that does it, where bytes must cross drives; left out: it is done. */
+  readonly transfer?: TransferView;
   readonly error: DomainError | null;
 }
 

@@ -6,6 +6,7 @@ import { connectionComplexity, pageQuery, toConnection } from '../connection.ts'
 import { viewerOf } from '../context.ts';
 import { enumValues } from '../enums.ts';
 import { decodeIdOf } from '../ids.ts';
+import { EntryOperationResult } from './editing.ts';
 import { EntryInterface, Folder } from './entry.ts';
 import { UserType } from './user.ts';
 import { COMMON_ERRORS, errorData, UserError } from './user-error.ts';
@@ -141,6 +142,15 @@ builder.node(Transfer, {
     }),
   }),
 });
+
+builder.objectField(EntryOperationResult, 'transfer', (t) =>
+  t.field({
+    type: Transfer,
+    nullable: true,
+    description: 'The job that does it, when bytes must cross drives: follow it. Null when it is done, or failed.',
+    resolve: ({ transfer }) => transfer ?? null,
+  }),
+);
 
 const TransferConnection = builder.connectionObject(
   { type: Transfer, name: 'TransferConnection', description: 'A page of transfers.' },
