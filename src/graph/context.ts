@@ -12,7 +12,7 @@ export interface GraphContext {
   readonly tokenRejected?: boolean;
   readonly services: Services;
   readonly loaders: Loaders;
-  /** Ends when the client goes away or the server drains. */
+  /** Ends when the client goes away, or the operation takes too long; of a subscription, whenever that ends. */
   readonly signal: AbortSignal;
   readonly requestId: string;
   /** The caller's address, for throttling guesses and for the list of sessions. */

@@ -22,7 +22,7 @@ export interface ProtocolOptions {
 const INIT_MS_MAX = 10_000;
 /** Operations that one socket may have open. */
 const SUBSCRIPTIONS_MAX = 100;
-/** Of its registry: try again later. Clients of the protocol do. */
+/** A close code of the registry of RFC 6455: try again later. Clients of the protocol do. */
 const TRY_AGAIN_LATER = 1013;
 
 /** The protocol of `graphql-ws`. Not its `useServer`: that writes to the console, and cannot wait for what still runs. */
