@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DriveError } from '../../lib/drive-error.ts';
 import type { Timer } from '../../lib/timer.ts';
 import type { Transport } from '../../transport/outbound.ts';
 import type { OutboundRequest, QueryValues } from '../../transport/request.ts';
@@ -115,6 +116,16 @@ export class BaiduClient {
     return ref === ROOT_REF ? this.rootPath : folderPathOf(await this.meta(ref, call));
   }
 
+  /** An application's own folder may not be there before something is in it: until then it is empty, not missing. */
+  async orEmpty<Result>(folderRef: string, empty: Result, act: () => Promise<Result>): Promise<Result> {
+    try {
+      return await act();
+    } catch (error) {
+      if (folderRef === ROOT_REF && this.root !== '' && isMissing(error)) return empty;
+      throw error;
+    }
+  }
+
   get rootPath(): string {
     return this.root === '' ? '/' : this.root;
   }
@@ -168,6 +179,8 @@ export function folderPathOf(file: WireFile): string {
   if (!isFolder(file)) throw baiduError('wrong_kind', 'has a file there, not a folder.', null, {});
   return file.path;
 }
+
+export const isMissing = (error: unknown): boolean => error instanceof DriveError && error.category === 'not_found';
 
 export const notFound = () => baiduError('not_found', 'has no such entry any more.', null, {});
 

@@ -63,6 +63,41 @@ describe('Baidu Netdisk', { timeout: 60_000 }, () => {
       assert.equal(baidu.fake.count('list'), 1);
     });
 
+    for (const [errno, status] of [
+      [20016, 200],
+      [20016, 401],
+      [-6, 200],
+      [111, 200],
+      [31045, 200],
+    ] as const) {
+      it(`renews the token once when Baidu says ${errno} with HTTP ${status}`, async () => {
+        await subject.run('list', '/', {}, FIRST_PAGE, call);
+        Object.assign(baidu.fake.settings, { expiredTokenErrno: errno, gatewayStatus: status });
+        baidu.fake.expireTokens(baidu.user);
+        await subject.run('list', '/', {}, FIRST_PAGE, call);
+        assert.equal(baidu.fake.refreshes, 1);
+      });
+    }
+
+    it('renews the token also between slices', async () => {
+      const bytes = bytesOf(5 * MIB, 'renewed');
+      const plan = subject.plan('/', 'a.bin', bytes);
+      const session = await subject.begin(plan);
+      const first = await subject.putSlices(plan, session, bytes, [0]);
+      baidu.fake.expireTokens(baidu.user);
+      const second = await subject.putSlices(plan, session, bytes, [1]);
+      await subject.run('upload.complete', plan, session, [...first, ...second], call);
+      assert.equal(baidu.fake.refreshes, 1);
+      assert.ok(baidu.fake.bytesAt(baidu.user, `${ROOT}/a.bin`)?.equals(bytes));
+    });
+
+    it('does not go on renewing what stays refused', async () => {
+      await subject.run('list', '/', {}, FIRST_PAGE, call);
+      baidu.fake.faults.inject({ kind: 'errno', errno: -6, match: { endpoint: 'list' }, times: 99 });
+      await failure(subject.run('list', '/', {}, FIRST_PAGE, call), 'unauthenticated');
+      assert.equal(baidu.fake.refreshes, 1);
+    });
+
     it('keeps to rates of its own for each kind', () => {
       assert.deepEqual(RATES.listall, { windows: [{ max: 8, windowMs: 60_000 }] });
       assert.deepEqual(RATES.list, { windows: [{ max: 5, windowMs: 2500 }] });
@@ -137,6 +172,33 @@ describe('Baidu Netdisk', { timeout: 60_000 }, () => {
     it('tells that more is used than there is as nothing left', async () => {
       baidu.user.otherUsedBytes = baidu.user.totalBytes + 5;
       assert.equal((await subject.run('usage', call)).freeBytes, 0);
+    });
+  });
+
+  describe('an application whose folder is not there yet', () => {
+    const newcomer = () => {
+      baidu.fake.settings.createParents = false;
+      const user = baidu.fake.createUser({ appRootExists: false });
+      return { user, other: new Subject({ ...baidu, drive: baidu.openAnother(user) }) };
+    };
+
+    it('has an empty drive', async () => {
+      const { other } = newcomer();
+      assert.deepEqual(await other.names('/'), []);
+      for (const category of ['IMAGE', 'AUDIO'] as const)
+        assert.deepEqual((await other.run('listByCategory', category, null, FIRST_PAGE, call)).items, []);
+      assert.deepEqual((await other.run('listRecursive', '/', FIRST_PAGE, call)).items, []);
+      assert.deepEqual((await other.run('searchByName', { query: 'x' }, FIRST_PAGE, call)).items, []);
+      assert.deepEqual((await other.run('usage', call)).byCategory, []);
+    });
+
+    it('gets it with the first upload, or the first folder', async () => {
+      const { user, other } = newcomer();
+      await other.put('/', 'first.txt', 'a');
+      assert.ok(baidu.fake.entryAt(user, `${ROOT}/first.txt`));
+      const second = newcomer();
+      await second.other.run('createFolder', '/', 'first', call);
+      assert.deepEqual(await second.other.names('/'), ['first']);
     });
   });
 
@@ -249,13 +311,6 @@ describe('Baidu Netdisk', { timeout: 60_000 }, () => {
       await failure(subject.put('/', 'a.txt', 'two', 'RENAME'), 'unavailable');
     });
 
-    it('makes the folder of the application where there is none yet', async () => {
-      const user = baidu.fake.createUser({ appRootExists: false });
-      const other = new Subject({ ...baidu, drive: baidu.openAnother(user) });
-      await other.put('/', 'first.txt', 'a');
-      assert.ok(baidu.fake.entryAt(user, `${ROOT}/first.txt`));
-    });
-
     it('says that there is no room, before any byte is sent', async () => {
       baidu.user.totalBytes = 10;
       const plan = subject.plan('/', 'a.bin', bytesOf(1000, 'full'));
@@ -291,6 +346,12 @@ describe('Baidu Netdisk', { timeout: 60_000 }, () => {
     it('takes the bytes also without a redirect', async () => {
       baidu.fake.settings.directDownloads = true;
       assert.equal(String(await subject.content(seed('/a.txt', 'whole'))), 'whole');
+    });
+
+    it('gives a file of no bytes, which others may have put there', async () => {
+      const ref = seed('/empty', '');
+      assert.equal((await subject.content(ref)).length, 0);
+      await failure(subject.run('read', ref, { start: 0, end: null }, call), 'invalid_argument');
     });
 
     it('does not end well when the bytes end early', async () => {

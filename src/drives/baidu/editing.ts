@@ -1,6 +1,6 @@
 import { DriveError } from '../../lib/drive-error.ts';
 import type { CallContext, DriveEntry, Driver, MoveOptions } from '../driver.ts';
-import { type BaiduClient, folderPathOf, invalid, notFound } from './client.ts';
+import { type BaiduClient, folderPathOf, invalid, isMissing, notFound } from './client.ts';
 import { baiduError } from './errors.ts';
 import { manage } from './manager.ts';
 import { checkName, checkPath } from './names.ts';
@@ -17,7 +17,9 @@ export const createEditing = (baidu: BaiduClient) =>
     async createFolder(parentRef, name, call) {
       checkName(name);
       const dir = await baidu.folderPath(parentRef, call);
-      const made = await orTaken(baidu, dir, name, call, () => makeFolder(baidu, joined(dir, name), call));
+      const made = await orTaken(baidu, dir, name, call, () =>
+        inRoot(baidu, dir, call, () => makeFolder(baidu, joined(dir, name), call)),
+      );
       return baidu.toEntry(made, parentRef);
     },
 
@@ -64,6 +66,22 @@ export const createEditing = (baidu: BaiduClient) =>
       await manage(baidu, 'delete', file.path, null, call);
     },
   }) satisfies Partial<Driver>;
+
+/** Does it; when the application's own folder is missing, that is made first. */
+export async function inRoot<Result>(
+  baidu: BaiduClient,
+  dir: string,
+  call: CallContext,
+  act: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await act();
+  } catch (error) {
+    if (dir !== baidu.root || !isMissing(error)) throw error;
+    await makeFolder(baidu, baidu.root, call);
+    return act();
+  }
+}
 
 /** A new folder at a path of Baidu's. @throws DriveError `already_exists` */
 export function makeFolder(baidu: BaiduClient, path: string, call: CallContext): Promise<WireFile> {

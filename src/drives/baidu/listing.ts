@@ -42,7 +42,8 @@ export const createListing = (baidu: BaiduClient) =>
       let ended = false;
       for (let pages = 0; pages < PAGES_MAX && !ended; pages += 1) {
         const asked = kind ? LIST_PAGE_MAX : Math.min(LIST_PAGE_MAX, start - base + limit + 1);
-        const got = await baidu.listPage(dir, { start: base + files.length, limit: asked, ...order }, call);
+        const place = { start: base + files.length, limit: asked, ...order };
+        const got = await baidu.orEmpty(folderRef, [], () => baidu.listPage(dir, place, call));
         files.push(...got);
         ended = got.length < asked;
         if (!kind || wanted().length > limit) break;
@@ -85,25 +86,33 @@ export const createListing = (baidu: BaiduClient) =>
       const [, start] = placeIn(page, CURSOR_PLACE, 'all') ?? ['all', 0];
       const path = await baidu.folderPath(folderRef, call);
       const query = { method: 'listall', path, recursion: 1, start, limit };
-      return cursorPage(baidu, 'all', await baidu.get(CURSOR_LIST, 'listall', XPAN_MULTIMEDIA, query, call));
+      const answer = await baidu.orEmpty(folderRef, NOTHING, () =>
+        baidu.get(CURSOR_LIST, 'listall', XPAN_MULTIMEDIA, query, call),
+      );
+      return cursorPage(baidu, 'all', answer);
     },
 
     async listByCategory(category, folderRef, page, call) {
       const limit = pageLimit(page);
       const listing = `category ${category}`;
       const [, start] = placeIn(page, CURSOR_PLACE, listing) ?? [listing, 0];
-      const parent_path = await baidu.folderPath(folderRef ?? ROOT_REF, call);
+      const below = folderRef ?? ROOT_REF;
+      const parent_path = await baidu.folderPath(below, call);
       const method = TYPED[category];
       if (method === undefined) {
         const number = CATEGORIES.indexOf(category) + 1;
         const query = { method: 'categorylist', category: number, parent_path, recursion: 1, start, limit };
-        const answer = await baidu.get(CURSOR_LIST, 'categorylist', XPAN_MULTIMEDIA, query, call);
+        const answer = await baidu.orEmpty(below, NOTHING, () =>
+          baidu.get(CURSOR_LIST, 'categorylist', XPAN_MULTIMEDIA, query, call),
+        );
         return cursorPage(baidu, listing, answer);
       }
       // Pages are counted in their own size: a place that does not fit into this one's is reached by the longest pages.
       const num = start % limit === 0 ? limit : LIST_PAGE_MAX;
       const query = { method, parent_path, recursion: 1, page: Math.floor(start / num) + 1, num };
-      const { info } = await baidu.get(TYPED_LIST, method, XPAN_FILE, query, call);
+      const { info } = await baidu.orEmpty(below, { info: [] }, () =>
+        baidu.get(TYPED_LIST, method, XPAN_FILE, query, call),
+      );
       const shown = info.slice(start % num, (start % num) + limit);
       const hasMore = info.length === num || info.length > (start % num) + limit;
       return {
@@ -143,6 +152,8 @@ function placesOf(files: readonly WireFile[], last: readonly string[], kind: Ent
     return index >= from && file !== undefined && (!kind || kindOf(file) === kind);
   });
 }
+
+const NOTHING: z.infer<typeof CURSOR_LIST> = { list: [], has_more: 0 };
 
 /** A page whose next one Baidu names itself. */
 function cursorPage(

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { CallContext, Driver } from '../driver.ts';
 import type { BaiduClient } from './client.ts';
-import { CATEGORIES } from './wire.ts';
+import { CATEGORIES, ROOT_REF } from './wire.ts';
 
 const MEMBERSHIPS = ['ordinary', 'member', 'super member'] as const;
 
@@ -38,13 +38,7 @@ export const createProfile = (baidu: BaiduClient) =>
     async usage(call) {
       const [{ total, used }, { info }] = await Promise.all([
         baidu.get(QUOTA, 'quota', '/api/quota', { checkfree: 1, checkexpire: 1 }, call),
-        baidu.get(
-          COUNTS,
-          'categoryinfo',
-          '/api/categoryinfo',
-          { category: CATEGORIES.map((_, index) => index + 1).join(','), parent_path: baidu.rootPath, recursion: 1 },
-          call,
-        ),
+        baidu.orEmpty(ROOT_REF, { info: {} }, () => counts(baidu, call)),
       ]);
       return {
         totalBytes: total,
@@ -58,6 +52,12 @@ export const createProfile = (baidu: BaiduClient) =>
       };
     },
   }) satisfies Partial<Driver>;
+
+function counts(baidu: BaiduClient, call: CallContext): Promise<z.infer<typeof COUNTS>> {
+  const category = CATEGORIES.map((_, index) => index + 1).join(',');
+  const query = { category, parent_path: baidu.rootPath, recursion: 1 };
+  return baidu.get(COUNTS, 'categoryinfo', '/api/categoryinfo', query, call);
+}
 
 /** 0 ordinary, 1 member, 2 super member. */
 export const membershipOf = async (baidu: BaiduClient, call: CallContext): Promise<number> =>

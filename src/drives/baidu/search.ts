@@ -24,11 +24,14 @@ export const createSearch = (baidu: BaiduClient) =>
       }
       const limit = pageLimit(page);
       let [, number, index] = placeIn(page, PLACE, 'name') ?? ['name', 1, 0];
-      const dir = await baidu.folderPath(request.folderRef ?? ROOT_REF, call);
+      const below = request.folderRef ?? ROOT_REF;
+      const dir = await baidu.folderPath(below, call);
       for (let pages = 1; ; pages += 1) {
         // The first page goes without its number, which newer documents no longer name.
         const query = { method: 'search', key, dir, recursion: 1, page: number > 1 ? number : null };
-        const { list, has_more } = await baidu.get(SEARCH, 'search', XPAN_FILE, query, call);
+        const { list, has_more } = await baidu.orEmpty(below, { list: [], has_more: 0 }, () =>
+          baidu.get(SEARCH, 'search', XPAN_FILE, query, call),
+        );
         const hits = wanted(baidu, list, request, dir);
         const shown = hits.slice(index, index + limit);
         const next = hits.length > index + limit ? [number, index + limit] : has_more === 1 ? [number + 1, 0] : null;

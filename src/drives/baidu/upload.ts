@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
 import type { CallContext, ConflictPolicy, DriveEntry, SlicedUpload, UploadPlan, UploadSession } from '../driver.ts';
 import { type BaiduClient, invalid } from './client.ts';
-import { makeFolder, orTaken, taken } from './editing.ts';
+import { inRoot, orTaken, taken } from './editing.ts';
 import { baiduError } from './errors.ts';
 import { parsed } from './linking.ts';
 import { checkName, checkPath } from './names.ts';
@@ -125,7 +125,7 @@ async function sliceBytesFor(baidu: BaiduClient, sizeBytes: number, call: CallCo
   return Math.ceil(sizeBytes / SLICES_MAX / MIB) * MIB;
 }
 
-async function announce(
+function announce(
   baidu: BaiduClient,
   plan: UploadPlan,
   path: string,
@@ -144,17 +144,8 @@ async function announce(
   };
   // A hit makes the file at once: then a second sending could make a second one.
   const post = { query: { method: 'precreate' }, form, idempotent: !mayHit };
-  try {
-    return await baidu.post(PRECREATED, 'precreate', post, call);
-  } catch (error) {
-    if (!isMissing(error) || folderOf(path) !== baidu.root) throw error;
-    // The application's own folder may have to be made first.
-    await makeFolder(baidu, baidu.root, call);
-    return baidu.post(PRECREATED, 'precreate', post, call);
-  }
+  return inRoot(baidu, folderOf(path), call, () => baidu.post(PRECREATED, 'precreate', post, call));
 }
-
-const isMissing = (error: unknown): boolean => error instanceof DriveError && error.category === 'not_found';
 
 /** Answers with the file's MD5 as Baidu computed it. */
 async function sendSlice(
