@@ -3,6 +3,7 @@
  *   npm run test:crash                     50 uploads, 25 kills
  *   CRASH_SEED=7 npm run test:crash        the same sizes and moments as a run before
  *   CRASH_UPLOADS=200 CRASH_KILLS=60 …     more of them
+ *   CRASH_DATABASE_URL=postgres://… …      on an empty PostgreSQL database, where leases must run out first: slower
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -18,6 +19,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { BlobStore } from '../../src/storage/blobs.ts';
+import { Transfer } from '../../src/storage/entities/transfer.ts';
 import { openStorage } from '../../src/storage/orm.ts';
 import { openTransfers } from '../../src/transfers/open.ts';
 
@@ -27,6 +29,8 @@ export interface CrashRun {
   readonly seed: number;
   /** Largest file, in bytes. */
   readonly bytesMax: number;
+  /** Default SQLite. */
+  readonly databaseUrl?: string | undefined;
 }
 
 export interface CrashReport {
@@ -48,7 +52,8 @@ const RETRY_MS = 50;
 export async function crashUploads(run: CrashRun): Promise<CrashReport> {
   const random = randomFrom(run.seed);
   const dataDir = await mkdtemp(join(tmpdir(), 'panql-crash-'));
-  const server = new KilledServer(dataDir, await freePort());
+  const databaseUrl = run.databaseUrl ?? `sqlite:${join(dataDir, 'panql.sqlite')}`;
+  const server = new KilledServer(dataDir, databaseUrl, await freePort());
   try {
     await server.start();
     const person = await register(server);
@@ -58,7 +63,7 @@ export async function crashUploads(run: CrashRun): Promise<CrashReport> {
 
     await work.verify();
     await server.stop();
-    await verifyNothingLeft(dataDir, files);
+    await verifyNothingLeft(dataDir, databaseUrl, files);
     return { kills: server.kills, broken: work.broken, resumed: work.resumed };
   } catch (error) {
     throw new Error(`seed ${run.seed}: a promise is broken. The server said last:\n${server.output}`, { cause: error });
@@ -91,13 +96,14 @@ class KilledServer {
   readonly #environment: NodeJS.ProcessEnv;
   #process: ChildProcess | null = null;
 
-  constructor(dataDir: string, port: number) {
+  constructor(dataDir: string, databaseUrl: string, port: number) {
     this.url = `http://127.0.0.1:${port}`;
     const { PATH } = process.env;
     this.#environment = {
       PATH,
       NODE_ENV: 'test',
       DATA_DIR: dataDir,
+      DATABASE_URL: databaseUrl,
       PORT: String(port),
       LOG_LEVEL: 'warn',
       DOWNLOAD_LIMIT: '100000',
@@ -362,16 +368,16 @@ async function register({ url }: KilledServer): Promise<Person> {
 }
 
 /** Once everything has had its time, the disk holds each content once and nothing else. */
-async function verifyNothingLeft(dataDir: string, files: readonly CrashFile[]): Promise<void> {
+async function verifyNothingLeft(dataDir: string, databaseUrl: string, files: readonly CrashFile[]): Promise<void> {
   const log = createLog({ level: 'silent' });
-  const storage = await openStorage({ url: new Secret(`sqlite:${join(dataDir, 'panql.sqlite')}`), log });
+  const storage = await openStorage({ url: new Secret(databaseUrl), log });
   const events = await Hub.open(log);
   try {
     const openDrive = async (): Promise<never> => assert.fail('nothing is to be sent');
     const uploadExpiryMs = 3_600_000;
     const works = await openTransfers({ storage, events, clock: systemClock, log, dataDir, uploadExpiryMs, openDrive });
     // What waits for bytes that nobody will send has expired, and every file of the spool is old.
-    await storage.fork().execute("update transfers set expires_at = 0 where state = 'WAITING'");
+    await storage.fork().nativeUpdate(Transfer, { state: 'WAITING' }, { expiresAt: new Date(0) });
     const spool = join(dataDir, 'spool');
     for (const name of await readdir(spool)) await utimes(join(spool, name), 0, 0);
     await works.sweep();
@@ -415,7 +421,9 @@ if (import.meta.main) {
     kills: setting('CRASH_KILLS', 25),
     seed: setting('CRASH_SEED', Math.floor(Math.random() * 2 ** 31)),
     bytesMax: 24 * 1024 * 1024,
+    databaseUrl: process.env.CRASH_DATABASE_URL,
   };
-  process.stdout.write(`crash test of uploads: ${JSON.stringify(run)}\n`);
+  const { databaseUrl: _secret, ...shown } = run;
+  process.stdout.write(`crash test of uploads: ${JSON.stringify(shown)}\n`);
   process.stdout.write(`held: ${JSON.stringify(await crashUploads(run))}\n`);
 }
