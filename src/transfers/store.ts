@@ -3,9 +3,11 @@ import type { EventBus } from '../events/bus.ts';
 import type { Clock } from '../lib/clock.ts';
 import { addMs } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
+import { User } from '../storage/entities/identity.ts';
 import { Transfer, TransferEvent, TransferSlice, type TransferState } from '../storage/entities/transfer.ts';
 import type { EntityManager, Storage } from '../storage/orm.ts';
 import { recordEvent } from './journal.ts';
+import { nextToRun } from './queue.ts';
 import { FINAL_STATES, STATE_DEADLINES_MS, stateAfter, statesBefore, type TransferAction } from './states.ts';
 
 /**
@@ -76,17 +78,21 @@ export class TransferStore {
       );
   }
 
-  /** How many uploads of the user wait for bytes. */
+  /** How many uploads of the user wait for bytes, or are paused. */
   countWaiting(userId: string): Promise<number> {
-    return this.#storage.fork().count(Transfer, { userId, state: 'WAITING' });
+    return this.#storage.fork().count(Transfer, { userId, state: { $in: ['WAITING', 'PAUSED'] } });
   }
 
   async setUploadToken(id: string, uploadTokenHash: string): Promise<void> {
     await this.#storage.fork().nativeUpdate(Transfer, { id }, { uploadTokenHash });
   }
 
-  findByUploadToken(uploadTokenHash: string): Promise<Transfer | null> {
-    return this.#storage.fork().findOne(Transfer, { uploadTokenHash }, { disableIdentityMap: true });
+  /** Null also for a user who was disabled: who has nothing but the upload's address may not fill the disk either. */
+  async findByUploadToken(uploadTokenHash: string): Promise<Transfer | null> {
+    const em = this.#storage.fork();
+    const row = await em.findOne(Transfer, { uploadTokenHash }, { disableIdentityMap: true });
+    if (!row || (await em.count(User, { id: row.userId, disabledAt: { $ne: null } })) > 0) return null;
+    return row;
   }
 
   /**
@@ -145,8 +151,7 @@ export class TransferStore {
   async claim({ owner, runningPerUserMax }: ClaimLimits): Promise<Transfer | null> {
     const now = this.#clock.now();
     const claimed = await this.#storage.transaction(async (em) => {
-      const candidate =
-        (await nextAbandoned(em, now)) ?? (await nextQueued(em, now, await busyUsers(em, now, runningPerUserMax)));
+      const candidate = await nextToRun(em, now, runningPerUserMax);
       if (!candidate) return null;
       await em.nativeUpdate(
         Transfer,
@@ -293,41 +298,6 @@ const EMPTY_ROW = {
   startedAt: null,
   finishedAt: null,
 };
-
-/** A running transfer whose worker died. */
-const nextAbandoned = (em: EntityManager, now: Date): Promise<Transfer | null> =>
-  em.findOne(
-    Transfer,
-    { state: 'RUNNING', leaseUntil: { $lt: now } },
-    { orderBy: { leaseUntil: 'asc' }, lockMode: LockMode.PESSIMISTIC_PARTIAL_WRITE, disableIdentityMap: true },
-  );
-
-async function nextQueued(em: EntityManager, now: Date, excludedUsers: readonly string[]): Promise<Transfer | null> {
-  const [row] = await em.find(
-    Transfer,
-    {
-      state: 'QUEUED',
-      runAfter: { $lte: now },
-      ...(excludedUsers.length > 0 ? { userId: { $nin: [...excludedUsers] } } : {}),
-    },
-    {
-      orderBy: { runAfter: 'asc', id: 'asc' },
-      limit: 1,
-      lockMode: LockMode.PESSIMISTIC_PARTIAL_WRITE,
-      disableIdentityMap: true,
-    },
-  );
-  return row ?? null;
-}
-
-/** Users who have as many transfers running as they may. */
-async function busyUsers(em: EntityManager, now: Date, max: number): Promise<string[]> {
-  const rows = await em.execute<{ user_id: string }[]>(
-    `select user_id from transfers where state = 'RUNNING' and lease_until >= ? group by user_id having count(*) >= ?`,
-    [now, max],
-  );
-  return rows.map(({ user_id }) => user_id);
-}
 
 /** Whether the caller's claim still counts; locks the row, so that it does until the transaction ends. */
 async function isOwn(em: EntityManager, { id, fence }: Transfer): Promise<boolean> {

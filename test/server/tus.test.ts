@@ -8,9 +8,9 @@ import { after, before, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { Upload } from 'tus-js-client';
-import { decodeIdOf } from '../../src/graph/ids.ts';
+import { decodeIdOf, encodeGlobalId } from '../../src/graph/ids.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { createApiKey, type Person, registerUser } from '../support/people.ts';
+import { createApiKey, identify, type Person, registerUser } from '../support/people.ts';
 import {
   bytesOf,
   control,
@@ -62,6 +62,15 @@ describe('the upload protocol', { timeout: 120_000 }, () => {
 
   const about = (name: string, more: Readonly<Record<string, string>> = {}): string =>
     metadata({ parentId: rootOf(person).id, filename: name, ...more });
+
+  it('takes nothing more for a user who was disabled', async () => {
+    const gone = await registerUser(server);
+    const { uploadUrl } = await startUpload(server, gone, { name: 'begun', size: 4 });
+    assert.equal((await patch(uploadUrl, 0, Buffer.from('ab'))).status, 204);
+    await identify(server, 'disableUser', { userId: encodeGlobalId('User', gone.userId) }, { token: person.token });
+    assert.equal((await patch(uploadUrl, 2, Buffer.from('cd'))).status, 404);
+    assert.equal((await tus('HEAD', uploadUrl)).status, 404);
+  });
 
   it('says what it can do to whoever asks', async () => {
     for (const path of ['/uploads', '/uploads/', '/uploads/anything']) {
