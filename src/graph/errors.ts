@@ -122,7 +122,8 @@ const isUnfitResult = (wrapper: GraphQLError, { message, extensions }: GraphQLEr
 function ofDocument(place: GraphQLError, error: GraphQLError, { suggestions }: ErrorMaskOptions): GraphQLError {
   const { originalError: _parsersOwn, code: told, http, ...extensions } = error.extensions;
   const code = knownCode(told, http as HttpHint | undefined);
-  return new GraphQLError(suggestions ? error.message : error.message.replace(SUGGESTION, ''), {
+  const message = error.message.replace(FOUND, '');
+  return new GraphQLError(suggestions ? message : message.replace(SUGGESTION, ''), {
     nodes: place.nodes ?? null,
     source: place.source ?? null,
     positions: place.positions ?? null,
@@ -140,6 +141,9 @@ interface HttpHint {
 /** A request that is none has the same status whatever it accepts. */
 const httpHint = (code: ErrorCode, http: HttpHint): HttpHint =>
   code === 'BAD_REQUEST' ? { ...http, spec: false } : http;
+
+/** How graphql-js repeats a whole input, passwords and all, in what clients log. */
+const FOUND = /(?:, found: .*(?=\.$)| Found: .*$)/s;
 
 /** How graphql-js and the executor of Yoga end a message that guesses at what was meant. */
 const SUGGESTION = / ?Did you mean .*\?/s;

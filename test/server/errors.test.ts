@@ -134,6 +134,14 @@ describe('errors towards clients', () => {
       ],
       ['nobody signed in', { query: '{ probePrivate }', token: null }, 'UNAUTHENTICATED'],
     ];
+    it('an input of the wrong shape is not repeated: it may hold a password', async () => {
+      const query = 'mutation ($input: LoginInput!) { login(input: $input) { __typename } }';
+      for (const input of [{ username: 'x', password: CANARY, z: 1 }, { usernme: 'x', password: CANARY }, [CANARY]]) {
+        const [result] = await assertSame({ query, variables: { input } }, 'BAD_USER_INPUT');
+        assert.match(result?.errors?.[0]?.message ?? '', /^Expected value of type "LoginInput" .*[.?]$/);
+      }
+    });
+
     for (const [name, operation, code] of faults) {
       it(`${name}: ${code}`, async () => {
         const results = await askAll(operation);
