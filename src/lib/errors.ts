@@ -53,7 +53,7 @@ export class InvalidInputError extends DomainError {
   readonly issues: readonly InputIssue[];
 
   constructor(issues: readonly InputIssue[], init?: DomainErrorInit) {
-    super(issues.map(({ path, message }) => `${path.join('.')} ${message}`).join('; '), init);
+    super(issues.map(wordsOf).join('; '), init);
     this.issues = issues;
   }
 
@@ -61,6 +61,10 @@ export class InvalidInputError extends DomainError {
     return new InvalidInputError([{ path: path.split('.'), message }]);
   }
 }
+
+/** What is wrong with the input as a whole is a sentence of its own. */
+const wordsOf = ({ path, message }: InputIssue): string =>
+  path.join() === 'input' ? message : `${path.join('.')} ${message}`;
 
 export class NotFoundError extends DomainError {
   readonly code = 'NOT_FOUND';

@@ -104,7 +104,7 @@ export class Editing {
   restore(viewer: Viewer, entries: readonly EntryTarget[]): Promise<readonly ItemResult[]> {
     return this.#lists.each(viewer, {
       operation: 'restore',
-      list: { entries },
+      list: { entries, field: 'ids' },
       prepare:
         async (_attempt, call) =>
         ({ opened, ref }) =>
@@ -116,7 +116,7 @@ export class Editing {
   purge(viewer: Viewer, entries: readonly EntryTarget[]): Promise<readonly ItemResult[]> {
     return this.#lists.each(viewer, {
       operation: 'purge',
-      list: { entries },
+      list: { entries, field: 'ids' },
       prepare:
         async (_attempt, call) =>
         async ({ opened, ref }) => {

@@ -17,6 +17,8 @@ export const ITEMS_MAX = 100;
 /** A list of entries that something is done to. */
 export interface ItemList {
   readonly entries: readonly EntryTarget[];
+  /** The field of the input that they are in. Absent: `entries`. */
+  readonly field?: 'entries' | 'ids';
   /** What each entry's revision must be, by its place; null: any. Absent: any of all. */
   readonly ifRevisions?: readonly (string | null | undefined)[] | null | undefined;
   readonly idempotencyKey?: string | null | undefined;
@@ -183,9 +185,9 @@ interface Found extends Omit<Item, 'options'> {
 
 const keyOf = ({ accountId, ref }: EntryKey): string => `${accountId}/${ref}`;
 
-function checkLengths({ entries, ifRevisions }: ItemList): void {
+function checkLengths({ entries, field = 'entries', ifRevisions }: ItemList): void {
   if (entries.length === 0 || entries.length > ITEMS_MAX) {
-    throw InvalidInputError.at('input.entries', `must be from 1 to ${ITEMS_MAX}`);
+    throw InvalidInputError.at(`input.${field}`, `must be from 1 to ${ITEMS_MAX}`);
   }
   if (ifRevisions && ifRevisions.length !== entries.length) {
     throw InvalidInputError.at('input.ifRevisions', 'must have one place for each entry');

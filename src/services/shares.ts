@@ -95,7 +95,7 @@ export class Shares {
     const { account, ref, record } = await this.#own(viewer, key);
     const changes = checkedOptions(wanted);
     if (Object.keys(changes).length === 0) {
-      throw InvalidInputError.at('input', 'must change something: days, password or remark');
+      throw InvalidInputError.at('input', 'Nothing to change: give days, password or remark.');
     }
     const { run } = accounts.openVisible(account);
     const changed = await asOurs(run('shares.update', ref, changes, uncancelled()));

@@ -284,6 +284,14 @@ for (const database of DATABASES) {
         assert.ok((await names('/')).includes(made.name));
       });
 
+      it('a list that is empty or too long is named as the input names it', async () => {
+        for (const mutation of ['restoreEntries', 'purgeEntries'] as const) {
+          for (const ids of [[], Array.from({ length: 101 }, () => 'x')]) {
+            assert.deepEqual((await change(mutation, { ids })).issues[0].path, ['input', 'ids']);
+          }
+        }
+      });
+
       it('lets go for ever', async () => {
         const [purged, past, emptied] = [await folder(), await folder(), await folder()];
         await remove(purged.id);

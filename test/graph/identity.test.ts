@@ -120,6 +120,14 @@ for (const { dialect, skip, open } of DATABASES) {
       assert.equal(await server.app.storage.fork().count(User, { displayName: 'x\ny' }), 0);
     });
 
+    test('a name that nobody gave has no fault', async () => {
+      const { issues } = await identify(server, 'register', { username: '', password: 'a fine password' });
+      assert.deepEqual(
+        issues.map(({ path }: { path: string[] }) => path.join('.')),
+        ['input.username'],
+      );
+    });
+
     test('one signs in by username or mail address, in any case', async () => {
       await registerUser(server, 'Grace', { email: 'grace@example.org', password: 'a fine password' });
       for (const name of ['Grace', 'gRACE', ' grace ', 'grace@example.org', 'GRACE@Example.Org']) {

@@ -133,7 +133,8 @@ function checkedProfile(input: RegisterInput): Profile {
   const faults: Record<string, string | null> = {
     username: usernameFault(username),
     password: passwordFault(input.password, username),
-    displayName: displayNameFault(displayName),
+    // One that the username stands in for has the faults of the username, told above.
+    displayName: displayName === username ? null : displayNameFault(displayName),
     email: email === null ? null : emailFault(email),
   };
   const issues = Object.entries(faults).flatMap(([field, message]): InputIssue[] =>
