@@ -15,5 +15,10 @@ if (Number.parseInt(process.versions.node, 10) < NODE_MIN) {
 enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/panql', import.meta.url)));
 
 // Not imported above: an older Node fails at the imports with an error that tells nobody what to do.
-const { start } = await import('./start.ts');
-await start(process.env);
+if (process.argv[2] === 'vault:rotate') {
+  const { rotateVault } = await import('./rotate-vault.ts');
+  await rotateVault(process.env);
+} else {
+  const { start } = await import('./start.ts');
+  await start(process.env);
+}
