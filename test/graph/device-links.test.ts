@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { local } from '../../src/drives/local/drive.ts';
+import { encodeGlobalId } from '../../src/graph/ids.ts';
 import { Account } from '../../src/storage/entities/account.ts';
 import { DeviceLink } from '../../src/storage/entities/linking.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { DEVICE_LIFE_MS, POLL_INTERVAL_MS, startLinkableCloud } from '../support/linkable-drive.ts';
 import { ada, DEVICE, LinkingBench } from '../support/linking.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { type Person, registerUser } from '../support/people.ts';
+import { identify, type Person, registerUser } from '../support/people.ts';
 import { createTestDatabase, skipReason } from '../support/services.ts';
 import { openSse } from '../support/transports.ts';
 
@@ -140,6 +141,19 @@ describe('linking by a code', { timeout: 120_000 }, () => {
       bench.cloud.behaviour.profileFault = bench.cloud.fault('permission_denied', 'It lacks a right.');
       await bench.pass();
       bench.cloud.behaviour.profileFault = null;
+      assert.equal((await bench.deviceLink(link.id)).state, 'DENIED');
+      assert.deepEqual(await bench.rows(), []);
+    });
+
+    it('ends when who began it may no longer link the account', async () => {
+      const second = bench.person;
+      const setRole = (role: string) =>
+        identify(bench.app, 'setUserRole', { userId: encodeGlobalId('User', second.userId), role }, bench.admin);
+      assert.equal((await setRole('ADMIN')).__typename, 'SetUserRolePayload');
+      const { link, flow } = await bench.start({ shared: true }, second);
+      await setRole('USER');
+      flow.answer = { outcome: 'APPROVED', person: ada };
+      await bench.pass();
       assert.equal((await bench.deviceLink(link.id)).state, 'DENIED');
       assert.deepEqual(await bench.rows(), []);
     });

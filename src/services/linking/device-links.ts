@@ -2,7 +2,7 @@ import { toDataURL } from 'qrcode';
 import type { EventBus } from '../../events/bus.ts';
 import { addMs, type Clock } from '../../lib/clock.ts';
 import { DriveError } from '../../lib/drive-error.ts';
-import { NotFoundError, RateLimitedError, UnsupportedError } from '../../lib/errors.ts';
+import { NotFoundError, PermissionDeniedError, RateLimitedError, UnsupportedError } from '../../lib/errors.ts';
 import { isRowId, newId } from '../../lib/ids.ts';
 import type { Logger } from '../../lib/log.ts';
 import { DeviceLink, type DeviceLinkState } from '../../storage/entities/linking.ts';
@@ -193,7 +193,9 @@ export class DeviceLinks {
         return this.#wait(link, link.intervalMs * 2);
       }
       log.warn({ err: error, deviceLinkId: link.id }, 'a sign-in by code failed');
-      const denied = error instanceof DriveError && error.category === 'permission_denied';
+      const denied =
+        error instanceof PermissionDeniedError ||
+        (error instanceof DriveError && error.category === 'permission_denied');
       return this.#change(link, { state: denied ? 'DENIED' : 'EXPIRED', sealedState: null });
     }
   }

@@ -14,6 +14,7 @@ import {
 import { newId } from '../../lib/ids.ts';
 import type { Logger } from '../../lib/log.ts';
 import { Account } from '../../storage/entities/account.ts';
+import { User } from '../../storage/entities/identity.ts';
 import { DeviceLink } from '../../storage/entities/linking.ts';
 import { Share } from '../../storage/entities/share.ts';
 import type { EntityManager, Storage } from '../../storage/orm.ts';
@@ -83,7 +84,8 @@ export class AccountLinker {
 
   /**
    * Asks the provider who the account is, then stores the credentials: over those of the account that it already is.
-   * @throws DriveError when the provider does not accept them. Nothing is stored then.
+   * @throws DriveError when the provider does not accept them; PermissionDeniedError, NotFoundError, ConflictError. Nothing
+   *   is stored then.
    */
   async link(
     target: LinkTarget,
@@ -97,6 +99,7 @@ export class AccountLinker {
     const now = clock.now();
 
     const account = await storage.transaction(async (em) => {
+      await checkRight(em, target);
       const existing = await this.#findExisting(em, target, providerUserId);
       const id = existing?.id ?? newId();
       const stored = {
@@ -196,6 +199,14 @@ export class AccountLinker {
     throw new DriveError('unexpected', 'The provider tells an identity of the account that makes no sense.', {
       provider,
     });
+  }
+}
+
+/** A sign-in may take minutes: whoever began it may have been disabled, or be an administrator no more. */
+async function checkRight(em: EntityManager, { userId, shared }: LinkTarget): Promise<void> {
+  const user = await em.findOne(User, { id: userId });
+  if (!user || user.disabledAt || (shared && user.role !== 'ADMIN')) {
+    throw new PermissionDeniedError('Who began this sign-in may no longer link the account.');
   }
 }
 
