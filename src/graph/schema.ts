@@ -1,4 +1,5 @@
 import { builder } from './builder.ts';
+import { tellIdsAtOnce } from './nodes.ts';
 import './scalars.ts';
 import './types/account.ts';
 import './types/api-key.ts';
@@ -27,3 +28,4 @@ import './types/user-error.ts';
 
 /** The executable schema. `schema.graphql` is printed from it. */
 export const schema = builder.toSchema({ sortSchema: true });
+tellIdsAtOnce(schema);

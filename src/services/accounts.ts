@@ -45,6 +45,8 @@ export class Accounts {
   readonly #drives: Drives;
   readonly #events: EventBus;
   readonly #clock: Clock;
+  /** For as long as the row is in somebody's hands, as one operation opens it for each thing that it asks. */
+  readonly #opened = new WeakMap<Account, OpenAccount>();
 
   constructor({ storage, drives, events, clock }: AccountsOptions) {
     this.#storage = storage;
@@ -93,15 +95,19 @@ export class Accounts {
 
   /** As {@link open}, for an account that was just found visible. */
   openVisible(account: Account): OpenAccount {
+    const known = this.#opened.get(account);
+    if (known) return known;
     const drive = this.#openDrive(account);
     const driver = this.#withDomainErrors(drive.driver, account.id);
-    return {
+    const opened: OpenAccount = {
       account,
       driver,
       abilities: drive.abilities,
       run: <Path extends Operation>(operation: Path, ...args: OperationArgs<Path>) =>
         this.#translated(account.id, drive.run(operation, ...args) as Promise<unknown>) as OperationResult<Path>,
     };
+    this.#opened.set(account, opened);
+    return opened;
   }
 
   /**
