@@ -62,7 +62,7 @@ import { openTransfers } from './transfers/open.ts';
 import { createGuard } from './transport/guard.ts';
 import { createOutbound } from './transport/outbound.ts';
 import { Cipher } from './vault/cipher.ts';
-import { type KeyRing, loadKeyRing } from './vault/keyring.ts';
+import { type KeyRing, loadKeyRings } from './vault/keyring.ts';
 import { AccountTokens } from './vault/tokens.ts';
 import { Vault } from './vault/vault.ts';
 
@@ -94,7 +94,10 @@ export interface App {
 /** The composition root: what is made of what. Nothing listens yet. */
 export async function createApp(config: Config, log: Logger, overrides: AppOverrides = {}): Promise<App> {
   const clock = overrides.clock ?? systemClock;
-  const jwtKeys = loadKeyRing({ ...config, name: 'JWT_KEYS', configured: config.jwtKeys });
+  const [jwtKeys, vaultKeys] = loadKeyRings(
+    { ...config, name: 'JWT_KEYS', configured: config.jwtKeys },
+    { ...config, name: 'VAULT_KEYS', configured: config.vaultKeys },
+  );
   const storage = await openStorage({
     url: config.databaseUrl,
     log,
@@ -122,7 +125,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   });
   const blobs = new BlobStore(join(config.dataDir, 'blobs'), storage, clock);
   const announce = (event: EntryChanged) => void events.publish('entry.changed', event);
-  const vault = new Vault(new Cipher(loadKeyRing({ ...config, name: 'VAULT_KEYS', configured: config.vaultKeys })));
+  const vault = new Vault(new Cipher(vaultKeys));
   const outbound = createOutbound({ log, clock, guard: createGuard({ allowCidrs: config.outboundAllowCidrs }) });
   const tokenParts = { storage, vault, events, clock, log, timer: systemTimer, owner: newId() };
   const driveServices: DriveServices & CloudServices = {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { DATABASES } from '../../test/support/databases.ts';
 import { POSTGRES_MIGRATIONS } from './migrations/postgres/index.ts';
@@ -35,3 +36,19 @@ for (const database of DATABASES) {
     });
   });
 }
+
+it('the file of the database is nobody else’s to read, in whatever folder', async () => {
+  const { url, close } = await openFirst();
+  try {
+    const path = url.replace('sqlite:', '');
+    for (const file of [path, `${path}-wal`]) assert.equal(statSync(file).mode & 0o777, 0o600, file);
+  } finally {
+    await close();
+  }
+});
+
+const openFirst = () => {
+  const sqlite = DATABASES.find(({ dialect }) => dialect === 'sqlite');
+  assert.ok(sqlite);
+  return sqlite.open();
+};

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { MigrationObject } from '@mikro-orm/core';
@@ -81,7 +81,11 @@ async function connect(options: StorageOptions): Promise<{ dialect: Dialect; orm
 
   const path = sqlitePathOf(url);
   const inMemory = path === ':memory:';
-  if (!inMemory) mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  if (!inMemory) {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    // Made here, so that nobody else may read it, whatever the folder allows; SQLite gives its other files the same mode.
+    closeSync(openSync(path, 'a', 0o600));
+  }
   const onCreateConnection = async (connection: unknown): Promise<void> => {
     const { executeQuery } = connection as { executeQuery(query: object): Promise<unknown> };
     for (const pragma of SQLITE_PRAGMAS) {

@@ -7,7 +7,7 @@ import { after, describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import { ConfigError } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
-import { loadKeyRing } from './keyring.ts';
+import { loadKeyRing, loadKeyRings } from './keyring.ts';
 
 const dataDir = mkdtempSync(join(tmpdir(), 'panql-keys-'));
 after(() => rmSync(dataDir, { recursive: true }));
@@ -118,4 +118,19 @@ describe('without a configured key', () => {
     const vault = loadKeyRing({ ...options, name: 'VAULT_KEYS' }).current.key.reveal();
     assert.notDeepEqual(jwt, vault);
   });
+});
+
+test('the faults of several settings are told together', () => {
+  const source = { dataDir, environment: 'production' } as const;
+  assert.throws(
+    () =>
+      loadKeyRings(
+        { ...source, name: 'JWT_KEYS', configured: null },
+        { ...source, name: 'VAULT_KEYS', configured: new Secret('k1:abc') },
+      ),
+    (error: unknown) =>
+      error instanceof ConfigError &&
+      /JWT_KEYS is not set/.test(error.message) &&
+      /VAULT_KEYS: key 1/.test(error.message),
+  );
 });

@@ -46,6 +46,27 @@ export function loadKeyRing(source: KeyRingSource): KeyRing {
   return parseKeyRing(source.name, keptKeys(join(source.dataDir, 'keys'), source.name.toLowerCase()));
 }
 
+/**
+ * Several at once, in their order.
+ * @throws ConfigError with the faults of all of them.
+ */
+export function loadKeyRings<Sources extends readonly KeyRingSource[]>(
+  ...sources: Sources
+): { [At in keyof Sources]: KeyRing } {
+  const faults: string[] = [];
+  const rings = sources.map((source) => {
+    try {
+      return loadKeyRing(source);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      faults.push(error.message);
+      return null;
+    }
+  });
+  if (faults.length > 0) throw new ConfigError(faults.join('\n'));
+  return rings as { [At in keyof Sources]: KeyRing };
+}
+
 function parseKeyRing(name: string, text: string): KeyRing {
   const faults: string[] = [];
   const keys = new Map<string, Key>();
