@@ -51,8 +51,15 @@ async function main(): Promise<void> {
       const own = join(folder, bench.name);
       await mkdir(own);
       const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(BENCH_MS_MAX)]);
-      const outcome = { bench, result: await bench.run({ folder: own, quick, signal }) };
+      const result = await bench.run({ folder: own, quick, signal }).catch((error: unknown) => error);
       await rm(own, { recursive: true, force: true });
+      stopping.signal.throwIfAborted();
+      if (result instanceof Error) {
+        process.exitCode = 1;
+        process.stderr.write(`${bench.title}: ${result.stack}\n\n`);
+        continue;
+      }
+      const outcome = { bench, result } as Outcome;
       outcomes.push(outcome);
       process.stdout.write(`${asText(outcome)}\n`);
     }
@@ -60,6 +67,6 @@ async function main(): Promise<void> {
     await rm(folder, { recursive: true, force: true });
   }
   process.stdout.write(`Took ${duration(performance.now() - startedMs)}.\n`);
-  if (quick || positionals.length > 0) return;
+  if (quick || positionals.length > 0 || outcomes.length < BENCHES.length) return;
   await writeFile(new URL('RESULTS.md', import.meta.url), asMarkdown(outcomes, facts, quick));
 }

@@ -21,16 +21,20 @@ export interface ControlServer extends ServerProcess {
 
 const key = (): string => `bench:${randomBytes(32).toString('base64')}`;
 
-/** The server as it would run in production, with a user signed in. */
+/**
+ * The server as it would run in production, with a user signed in. `BENCH_NODE_OPTIONS` adds to what Node is started
+ * with, as `--cpu-prof`.
+ */
 export async function startOurs(
   { folder, signal }: BenchContext,
   settings: Readonly<Record<string, string>> = {},
+  nodeOptions: readonly string[] = [],
 ): Promise<OurServer> {
   const dataDir = join(folder, 'panql');
   const server = await startServer({
     dataDir,
     wrapper: SERVER_PINNED,
-    nodeOptions: process.env.BENCH_NODE_OPTIONS?.split(' ') ?? [],
+    nodeOptions: [...nodeOptions, ...(process.env.BENCH_NODE_OPTIONS?.split(' ') ?? [])],
     settings: { NODE_ENV: 'production', JWT_KEYS: key(), VAULT_KEYS: key(), DOWNLOAD_LIMIT: '1000000', ...settings },
     signal,
   });
@@ -52,11 +56,12 @@ export async function startOurs(
 export async function startControl(
   name: 'tus' | 'yoga' | 'broadcast',
   { folder, signal }: BenchContext,
+  nodeOptions: readonly string[] = [],
 ): Promise<ControlServer> {
   const dataDir = join(folder, name);
-  await mkdir(dataDir);
+  await mkdir(dataDir, { recursive: true });
   const port = await freePort();
-  const [program = '', ...args] = [...SERVER_PINNED, process.execPath, `bench/controls/${name}.ts`];
+  const [program = '', ...args] = [...SERVER_PINNED, process.execPath, ...nodeOptions, `bench/controls/${name}.ts`];
   const server = await startProcess({
     name: `The control ${name}`,
     command: [program, ...args],
