@@ -13,6 +13,7 @@ import { ENTITIES } from './entities/index.ts';
 import { databaseFault } from './fault.ts';
 import { POSTGRES_MIGRATIONS } from './migrations/postgres/index.ts';
 import { SQLITE_MIGRATIONS } from './migrations/sqlite/index.ts';
+import { BindingSqliteDriver } from './sqlite.ts';
 import { keepStatements } from './statements.ts';
 
 export type EntityManager = SqlEntityManager<AbstractSqlDriver>;
@@ -94,6 +95,7 @@ async function connect(options: StorageOptions): Promise<{ dialect: Dialect; orm
   };
   const orm = await SqliteOrm.init({
     ...(commonOptions(options) as object),
+    driver: BindingSqliteDriver,
     dbName: path,
     onCreateConnection,
     migrations: { migrationsList: SQLITE_MIGRATIONS, snapshot: false, silent: true },
