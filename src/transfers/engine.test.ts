@@ -205,18 +205,25 @@ for (const database of DATABASES) {
     test('pausing stops a running transfer, and resuming goes on from its stored receipts', async () => {
       const driver = drive.slicing(1_000);
       const halfway = Promise.withResolvers<void>();
-      drive.before = async (act, { index }) => {
-        if (act !== 'putSlice' || index !== 5) return;
+      const upload = driver.upload;
+      assert.ok(upload);
+      const put = upload.putSlice;
+      upload.putSlice = async (plan, session, index, slice, call) => {
+        if (index !== 5) return put(plan, session, index, slice, call);
         halfway.resolve();
-        await new Promise((resolve) => setImmediate(resolve));
-        throw fault('cancelled');
+        // Holds until it is told to stop: were it to fail by itself, it might do so before the pause.
+        return new Promise((_resolve, reject) => {
+          const stop = (): void => reject(fault('cancelled'));
+          if (call.signal.aborted) stop();
+          else call.signal.addEventListener('abort', stop);
+        });
       };
       parts.engine(driver).start();
       const { id } = await parts.queued(bytes);
       await halfway.promise;
       assert.equal((await parts.store.change(id, 'pause'))?.state, 'PAUSED');
       await parts.bus.publish('transfer.control', { transferId: id, action: 'pause' });
-      drive.before = () => undefined;
+      upload.putSlice = put;
       await parts.store.change(id, 'resume', { runAfter: parts.clock.now() });
       assert.equal((await finished(id)).state, 'SUCCEEDED');
       assert.deepEqual(drive.put, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
