@@ -26,6 +26,7 @@ const ABILITY_ACTS = {
   SHARE_CANCEL: ['shares.cancel'],
   SHARE_SAVE: ['shares.save'],
   OFFLINE_ADD: ['offline.add'],
+  OFFLINE_TORRENT: ['offline.addTorrent'],
   OFFLINE_LIST: ['offline.list'],
   OFFLINE_CANCEL: ['offline.cancel'],
   OFFLINE_CLEAR: ['offline.clear'],

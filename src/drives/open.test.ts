@@ -69,7 +69,7 @@ describe('an open drive', () => {
       operation: 'rename',
     });
     await assert.rejects(drive.run('recycleBin.empty', call), { category: 'unsupported', ability: 'RECYCLE_PURGE' });
-    await assert.rejects(drive.run('offline.add', 'x:y', null, call), { ability: 'OFFLINE_ADD' });
+    await assert.rejects(drive.run('offline.add', ['x:y'], null, call), { ability: 'OFFLINE_ADD' });
     await assert.rejects(drive.run('usage', call), { category: 'unsupported', ability: null });
     assert.deepEqual(acts, []);
   });
@@ -101,7 +101,7 @@ describe('an open drive', () => {
     await assert.rejects(
       drive.run('shares.create', ['s1', 's2'], { days: 1, password: 'secret', remark: null, ticket: null }, call),
     );
-    await assert.rejects(drive.run('offline.add', 'https://u:secret@file.example/', null, call));
+    await assert.rejects(drive.run('offline.add', ['https://u:secret@file.example/'], null, call));
     assert.deepEqual(
       audited.map(({ operation, target, outcome }) => [operation, target, outcome]),
       [
@@ -182,7 +182,7 @@ const ALL_ACTS: Readonly<Record<string, readonly string[] | null>> = {
   recycleBin: ['list', 'restore', 'purge'],
   upload: ['begin', 'putSlice', 'complete', 'abort'],
   shares: ['create', 'list', 'update', 'cancel', 'save'],
-  offline: ['add', 'list', 'cancel', 'clear', 'allowance'],
+  offline: ['add', 'addTorrent', 'list', 'cancel', 'clear', 'allowance'],
   media: ['thumbnails', 'preview', 'playlist', 'info', 'transcode'],
 };
 

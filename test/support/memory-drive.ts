@@ -4,15 +4,17 @@ import type {
   DriveEntry,
   Driver,
   DriveShare,
+  OfflineTasks,
   Page,
   PageRequest,
   ProviderId,
   Shares,
 } from '../../src/drives/driver.ts';
-import { DriveError } from '../../src/drives/errors.ts';
+import { DriveError, type DriveErrorCategory } from '../../src/drives/errors.ts';
 import { newId } from '../../src/lib/ids.ts';
 import { Account } from '../../src/storage/entities/account.ts';
 import type { TestApp } from './app.ts';
+import { type OfflineDesk, type OfflineDeskOptions, offlineDesk } from './memory-offline.ts';
 
 export interface MemoryDriveOptions {
   /** Default NETDISK. */
@@ -25,9 +27,14 @@ export interface MemoryDriveOptions {
   readonly shareActs?: readonly (keyof Shares)[];
   /** Whether the list of shares leaves their time out, as some providers do. */
   readonly timelessShares?: boolean;
+  /** The acts that `offline` has; default all. */
+  readonly offlineActs?: readonly OfflineAct[];
+  readonly offline?: OfflineDeskOptions;
   /** Whether listings leave `path` out, as providers do that know ids only. */
   readonly pathless?: boolean;
 }
+
+type OfflineAct = Exclude<keyof OfflineTasks, 'urlsMax' | 'schemes' | 'readTorrent' | 'addTorrent'>;
 
 type OptionalAct =
   | 'statMany'
@@ -38,6 +45,7 @@ type OptionalAct =
   | 'usage'
   | 'media'
   | 'shares'
+  | 'offline'
   | 'move'
   | 'remove'
   | 'changes';
@@ -48,10 +56,13 @@ export interface MemoryDrive {
   readonly calls: string[];
   /** What the provider has as shares, by ref: for a test to change as somebody elsewhere would. */
   readonly shares: Map<string, DriveShare>;
+  readonly offline: OfflineDesk;
   /** Makes files and folders by their paths, folders by a slash at the end, in the drive of every account. */
   put(...paths: readonly string[]): void;
   /** Lets an act fail until `mend`. `times` acts go well before. */
   fail(act: string, error: DriveError | Error, after?: number): void;
+  /** Lets an act do its work, and its answer be lost, until `mend`. So far: `offline.add`. */
+  lose(act: string, error: DriveError): void;
   mend(): void;
 }
 
@@ -65,6 +76,8 @@ export function memoryDrive({
   acts = [],
   shareActs,
   timelessShares,
+  offlineActs,
+  offline,
   pathless,
 }: MemoryDriveOptions = {}): MemoryDrive {
   const root = entryOf('root', null, '', 'FOLDER');
@@ -72,17 +85,19 @@ export function memoryDrive({
   const calls: string[] = [];
   const shares = new Map<string, DriveShare>();
   const failures = new Map<string, { readonly error: Error; after: number }>();
+  const losses = new Map<string, DriveError>();
 
-  const fault = (
-    category: 'not_found' | 'already_exists' | 'permission_denied',
-    message: string,
-    existingRef?: string,
-  ): DriveError => new DriveError(category, message, { provider: id, ...(existingRef ? { existingRef } : {}) });
+  const fault = (category: DriveErrorCategory, message: string, existingRef?: string): DriveError =>
+    new DriveError(category, message, { provider: id, ...(existingRef ? { existingRef } : {}) });
   const begin = (act: string): void => {
     calls.push(act);
     const failure = failures.get(act);
     if (failure && failure.after <= 0) throw failure.error;
     if (failure) failure.after -= 1;
+  };
+  const end = (act: string): void => {
+    const loss = losses.get(act);
+    if (loss) throw loss;
   };
   const find = (ref: string): DriveEntry => {
     const entry = entries.get(ref);
@@ -181,6 +196,8 @@ export function memoryDrive({
       return [shown(add(parentRef, `saved-${entries.size}`, 'FILE'))];
     },
   };
+  const desk = offlineDesk(offline ?? {}, { begin, end, fault });
+  const { urlsMax, schemes } = desk.acts;
   const optional: Required<Pick<Driver, OptionalAct>> = {
     async statMany(refs) {
       begin('statMany');
@@ -236,6 +253,9 @@ export function memoryDrive({
         complete: false,
       };
     },
+    offline: offlineActs
+      ? { urlsMax, schemes, ...Object.fromEntries(offlineActs.map((act) => [act, desk.acts[act]])) }
+      : desk.acts,
     shares: shareActs ? Object.fromEntries(shareActs.map((act) => [act, sharing[act]])) : sharing,
     media: {
       async thumbnails(ref) {
@@ -272,6 +292,7 @@ export function memoryDrive({
     },
     calls,
     shares,
+    offline: desk,
     put: (...paths) => {
       for (const path of paths) {
         const names = path.split('/').filter((name) => name !== '');
@@ -284,7 +305,11 @@ export function memoryDrive({
       }
     },
     fail: (act, error, after = 0) => void failures.set(act, { error, after }),
-    mend: () => failures.clear(),
+    lose: (act, error) => void losses.set(act, error),
+    mend: () => {
+      failures.clear();
+      losses.clear();
+    },
   };
 }
 

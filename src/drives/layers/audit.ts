@@ -37,6 +37,8 @@ const LOOKS: ReadonlySet<string> = new Set<Operation>([
   'upload.putSlice',
   'shares.list',
   'offline.list',
+  'offline.stat',
+  'offline.readTorrent',
   'offline.allowance',
   'media.thumbnails',
   'media.preview',

@@ -55,6 +55,7 @@ const ABILITIES: Readonly<Record<Ability, string>> = {
   SHARE_CANCEL: 'End share links.',
   SHARE_SAVE: 'Save what somebody shared.',
   OFFLINE_ADD: 'Have the provider download a URL itself.',
+  OFFLINE_TORRENT: 'Have the provider download what a torrent file on the drive names.',
   OFFLINE_LIST: 'List offline tasks.',
   OFFLINE_CANCEL: 'Cancel offline tasks.',
   OFFLINE_CLEAR: 'Clear the list of offline tasks.',

@@ -38,6 +38,8 @@ export type Ability =
   | 'OFFLINE_CLEAR'
   /** List offline tasks. */
   | 'OFFLINE_LIST'
+  /** Have the provider download what a torrent file on the drive names. */
+  | 'OFFLINE_TORRENT'
   /** Give a preview of files. */
   | 'PREVIEW'
   /** Give the provider's own link to a file's bytes. */

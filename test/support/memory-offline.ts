@@ -1,0 +1,128 @@
+import type { DriveOfflineTask, OfflineAllowance, OfflineTasks } from '../../src/drives/driver.ts';
+import { OFFLINE_SCHEMES } from '../../src/drives/driver.ts';
+import type { DriveError, DriveErrorCategory } from '../../src/drives/errors.ts';
+
+/** What the provider of a test has as offline tasks: for a test to change as the provider itself, or somebody elsewhere, would. */
+export interface OfflineDesk {
+  readonly tasks: Map<string, DriveOfflineTask>;
+  /** Links that the provider does not take, and why. */
+  readonly refusals: Map<string, DriveError>;
+  /** The links of each act of adding, in order. */
+  readonly added: string[][];
+  allowance: OfflineAllowance;
+  /** Changes what a task is; gives it. */
+  change(ref: string, changes: Partial<DriveOfflineTask>): DriveOfflineTask;
+}
+
+export interface OfflineDeskOptions {
+  /** Default 3. */
+  readonly urlsMax?: number;
+  /** Default all. */
+  readonly schemes?: OfflineTasks['schemes'];
+}
+
+/** What the desk takes of its drive. */
+interface Holder {
+  begin(act: string): void;
+  /** Called when the act is done, and before its answer: the answer may be lost. */
+  end(act: string): void;
+  fault(category: DriveErrorCategory, message: string, existingRef?: string): DriveError;
+}
+
+export function offlineDesk(
+  { urlsMax = 3, schemes = OFFLINE_SCHEMES }: OfflineDeskOptions,
+  { begin, end, fault }: Holder,
+): OfflineDesk & { readonly acts: OfflineTasks } {
+  const tasks = new Map<string, DriveOfflineTask>();
+  const refusals = new Map<string, DriveError>();
+  const added: string[][] = [];
+  let begun = 0;
+
+  const find = (ref: string): DriveOfflineTask => {
+    const task = tasks.get(ref);
+    if (!task) throw fault('not_found', 'There is no such offline task at the provider.');
+    return task;
+  };
+  const start = (url: string, parentRef: string | null, name = nameOf(url)): DriveOfflineTask => {
+    begun += 1;
+    const task: DriveOfflineTask = {
+      ref: `task/${begun}`,
+      name,
+      url,
+      state: 'RUNNING',
+      percentDone: 0,
+      sizeBytes: null,
+      addedAt: null,
+      updatedAt: null,
+      entryRef: null,
+      parentRef,
+      filesRef: null,
+      failure: null,
+    };
+    tasks.set(task.ref, task);
+    return task;
+  };
+  const desk: OfflineDesk = {
+    tasks,
+    refusals,
+    added,
+    allowance: { total: 10, used: 0, remaining: 10, packages: [] },
+    change: (ref, changes) => {
+      const changed = { ...find(ref), ...changes };
+      tasks.set(ref, changed);
+      return changed;
+    },
+  };
+  const acts: OfflineTasks = {
+    urlsMax,
+    schemes,
+    async add(urls, parentRef) {
+      begin('offline.add');
+      if (urls.length > urlsMax) throw fault('invalid_argument', 'Too many links.');
+      added.push([...urls]);
+      const results = urls.map((url) => {
+        const existing = [...tasks.values()].find((task) => task.url === url);
+        const error =
+          refusals.get(url) ?? (existing && fault('already_exists', 'That is a task already.', existing.ref)) ?? null;
+        return { url, task: error ? null : start(url, parentRef), error };
+      });
+      end('offline.add');
+      return results;
+    },
+    async list({ cursor, limit }) {
+      begin('offline.list');
+      const all = [...tasks.values()].toReversed();
+      const from = cursor === null ? 0 : Number(cursor);
+      const to = from + limit;
+      return {
+        items: all.slice(from, to),
+        nextCursor: to < all.length ? String(to) : null,
+        totalCount: all.length,
+      };
+    },
+    async stat(ref) {
+      begin('offline.stat');
+      // As a provider does that follows a task by its id only.
+      return { ...find(ref), name: null, url: null, sizeBytes: null, entryRef: null, parentRef: null };
+    },
+    async cancel(ref) {
+      begin('offline.cancel');
+      find(ref);
+      tasks.delete(ref);
+    },
+    async clear(scope) {
+      begin('offline.clear');
+      const [state] = scope.split('_');
+      for (const task of [...tasks.values()]) {
+        if (state === 'ALL' || state === (task.state === 'PENDING' ? 'RUNNING' : task.state)) tasks.delete(task.ref);
+      }
+    },
+    async allowance() {
+      begin('offline.allowance');
+      return desk.allowance;
+    },
+  };
+  return Object.assign(desk, { acts });
+}
+
+const nameOf = (url: string): string => url.split('/').at(-1) || url;
