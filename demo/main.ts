@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runDemo } from './story.ts';
 
-const HELP = `npm run demo -- [file] [--mib <n>] [--keep]
+const HELP = `npm run demo -- [file] [--mib <n>] [--local] [--keep]
 
   file       uploaded instead of one that is made
   --mib <n>  how large a file to make, in MiB; 64 when left out
+  --local    the built-in drive alone, without the imitations of clouds
   --keep     leaves the server running until Ctrl-C, with a URL of GraphiQL and a token
 `;
 
@@ -15,6 +16,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     mib: { type: 'string', default: '64' },
+    local: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -41,6 +43,7 @@ async function main(): Promise<void> {
       folder,
       path: positionals[0] ?? null,
       sizeBytes: Math.round(mebibytes * 1024 * 1024),
+      clouds: !values.local,
       keep: values.keep,
       signal: stopping.signal,
     });

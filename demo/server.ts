@@ -4,7 +4,9 @@ import { freePort, type ServerProcess, startProcess } from './process.ts';
 
 export interface ServerOptions {
   readonly dataDir: string;
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings?: Readonly<Record<string, string>> | undefined;
+  /** A free one by default. */
+  readonly port?: number;
   /** What stands before `src/main.ts`: options of Node. */
   readonly nodeOptions?: readonly string[];
   /** What runs Node: a command and its first arguments, as `taskset -c 0`. */
@@ -15,10 +17,10 @@ export interface ServerOptions {
 /** The project's folder. */
 export const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 
-/** Starts `node src/main.ts` on a free port, as a user would, and waits until it is ready. */
+/** Starts `node src/main.ts`, as a user would, and waits until it is ready. */
 export async function startServer(options: ServerOptions): Promise<ServerProcess> {
   const { dataDir, settings, nodeOptions = [], wrapper = [], signal } = options;
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
   const [program = '', ...args] = [...wrapper, process.execPath, ...nodeOptions, 'src/main.ts'];
   return startProcess({
     name: 'The server',

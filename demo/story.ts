@@ -1,10 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { startClouds } from '../clouds/clouds.ts';
 import { Api } from './api.ts';
+import { visitCloud } from './cloud.ts';
 import { type Downloaded, download } from './download.ts';
 import { inspectFile, type LocalFile, makeFile } from './file.ts';
 import { bytes, duration, rate } from './format.ts';
-import type { ServerProcess } from './process.ts';
+import { freePort, type ServerProcess } from './process.ts';
+import { say } from './say.ts';
 import { startServer } from './server.ts';
 import { upload } from './upload.ts';
 
@@ -15,13 +18,16 @@ export interface DemoOptions {
   readonly path: string | null;
   /** How large the made one is. */
   readonly sizeBytes: number;
+  /** Also the way through the clouds, or rather their imitations. */
+  readonly clouds: boolean;
   /** Leaves the server running until the signal. */
   readonly keep: boolean;
   readonly signal: AbortSignal;
 }
 
 /**
- * The whole way of a file: into the drive, found there, and out again by both kinds of link.
+ * The whole way of a file: into the drive, found there, and out again by both kinds of link; then into each cloud and
+ * out again.
  * @throws Error at the first step that fails, and when the bytes that come out are others than those that went in.
  */
 export async function runDemo(options: DemoOptions): Promise<void> {
@@ -32,7 +38,9 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     : inspectFile(path, signal));
   say('file', `${file.path}, ${bytes(file.sizeBytes)}`);
 
-  const server = await startServer({ dataDir: join(folder, 'data'), signal });
+  const port = await freePort();
+  await using clouds = options.clouds ? await startClouds(`http://127.0.0.1:${port}`) : null;
+  const server = await startServer({ dataDir: join(folder, 'data'), settings: clouds?.settings, port, signal });
   try {
     say('server', `${server.url}, ready in ${duration(server.readyMs)}`);
     const api = new Api(server.url);
@@ -41,6 +49,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     await find(api, file, drive, signal);
     const copies = await takeOut(api, entryId, signal);
     compare(file, copies);
+    for (const cloud of clouds?.all ?? []) await visitCloud(api, cloud, file, signal);
     await sayMemory(server);
     say('done', `in ${duration(performance.now() - startedMs)}`);
     if (keep) await stay(server, api, signal);
@@ -167,8 +176,6 @@ async function stay(server: ServerProcess, api: Api, signal: AbortSignal): Promi
   const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   await Promise.race([stopped, server.ended]);
 }
-
-const say = (label: string, text: string): void => void process.stdout.write(`${label.padEnd(10)} ${text}\n`);
 
 const clock = (time: string): string => new Date(time).toLocaleTimeString('en-GB');
 

@@ -21,14 +21,27 @@ describe('the demo', () => {
   it('sends a file of its own the whole way, and leaves nothing behind', async () => {
     const { output, ended } = run(['--mib', '9']);
     assert.equal(await ended, 0, output());
-    assert.equal(output().match(/: equal$/gm)?.length, 2, output());
+    assert.equal(output().match(/by (ticket|link): equal$/gm)?.length, 2, output());
     assert.match(output(), /100 %/);
     assert.match(output(), /INSTANT/);
     assert.deepEqual(await readdir(temporary), []);
   });
 
+  it('goes the same way through a cloud, linked by a code whose states it shows', async () => {
+    const { output, ended } = run(['--mib', '9']);
+    assert.equal(await ended, 0, output());
+    const [, cloud = ''] = output().split('Baidu Netdisk, an imitation of it\n');
+    const [link = '', after = ''] = cloud.split('linked ');
+    assert.match(link, /^sign-in +by the code \w+, or its QR code\n +PENDING; Ada confirms it\n +APPROVED\n$/);
+    assert.match(after, /^upload +100 % {2}9\.0 MiB of 9\.0 MiB /m);
+    assert.match(after, /SLICED$/m);
+    assert.match(after, /^list .*Welcome\.txt \(49 B\).*demo\.bin \(9\.0 MiB\)$/m);
+    assert.match(after, /^sha-256 +[0-9a-f]{64} {2}from the cloud: equal$/m);
+    assert.doesNotMatch(output(), /Warning/);
+  });
+
   it('keeps the server when asked, until it is interrupted', async () => {
-    const { child, output, ended } = run([FILE, '--keep']);
+    const { child, output, ended } = run([FILE, '--keep', '--local']);
     while (!output().includes('Ctrl-C')) await Promise.race([once(child.stdout, 'data'), ended]);
     const url = /^GraphiQL +(\S+)/m.exec(output())?.[1] ?? assert.fail(output());
     const authorization = /"Authorization": "(Bearer \S+)"/.exec(output())?.[1] ?? assert.fail(output());

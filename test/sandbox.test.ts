@@ -32,8 +32,11 @@ it('the sandbox lets a person link a netdisk and see its files, then leaves noth
     token,
   );
   const { id, userCode } = started.startDeviceLink.deviceLink;
-  assert.ok((await (await fetch(approvals)).text()).includes(userCode));
-  const body = new URLSearchParams({ code: userCode, answer: 'approve' });
+  const page = await (await fetch(approvals)).text();
+  const [, provider = '', code = ''] =
+    /name="provider" value="(\w+)">.*name="code" value="(\w+)"/.exec(page) ?? assert.fail(page);
+  assert.equal(code, userCode);
+  const body = new URLSearchParams({ provider, code, answer: 'approve' });
   assert.equal((await fetch(approvals, { method: 'POST', body })).status, 200);
 
   const query =

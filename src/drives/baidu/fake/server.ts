@@ -327,7 +327,7 @@ async function send(
   for await (const chunk of chunks) {
     for (const part of portions(chunk.subarray(0, end - sent), fault)) {
       if (response.destroyed) return;
-      if (!response.write(part)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      if (!response.write(part)) await drained(response);
       if (fault?.kind === 'throttle') await delay((1000 * part.length) / fault.bytesPerSecond, undefined, answer);
     }
     sent += chunk.length;
@@ -336,6 +336,14 @@ async function send(
   if (fault?.kind !== 'cut') return void response.end();
   // The bytes first leave, so that the client sees a part and then the end.
   setImmediate(() => response.socket?.destroySoon());
+}
+
+/** Resolves when there is room again, or nobody to write to. */
+async function drained(response: ServerResponse): Promise<void> {
+  const settled = new AbortController();
+  const waits = ['drain', 'close'].map((event) => once(response, event, { signal: settled.signal }));
+  await Promise.race(waits).finally(() => settled.abort());
+  await Promise.allSettled(waits);
 }
 
 function endOf(fault: Fault | null, size: number): number {
