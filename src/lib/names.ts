@@ -52,13 +52,35 @@ export function emailKey(email: string): string {
   return `${usernameKey(email.slice(0, at))}@${domainToASCII(domain) || usernameKey(domain)}`;
 }
 
+const UNSEEN_CHARACTERS = new RegExp(`${CONTROL_CHARACTERS.source}|${DECEPTIVE_CHARACTERS.source}`, 'gu');
+/** Characters that some drive or file system refuses in names, beside the separators. */
+const UNWELCOME_CHARACTERS = /[<>:"|?*]/g;
+
+/**
+ * A name for an entry made of what another server calls its file: without folders, and without what no name may have;
+ * null when nothing is left of it. What a person chose is never mended, but refused by {@link entryNameFault}.
+ */
+export function mendedName(text: string): string | null {
+  const base = text.slice(Math.max(text.lastIndexOf('/'), text.lastIndexOf('\\')) + 1);
+  const plain = base.toWellFormed().replace(UNSEEN_CHARACTERS, '').replace(UNWELCOME_CHARACTERS, '_').trim();
+  const name = shortened(plain, '').trim();
+  return entryNameFault(name) === null ? name : null;
+}
+
 /** `name` with a number before its extension, as file managers number copies: `a.txt` → `a (2).txt`. */
 export function numberedName(name: string, number: number): string {
+  return shortened(name, ` (${number})`);
+}
+
+/** Longer, what stands behind the last dot is no extension, in UTF-16 units. */
+const EXTENSION_LENGTH_MAX = 32;
+
+/** `name` with `mark` before its extension, cut in front of that where it would be too long. */
+function shortened(name: string, mark: string): string {
   const dot = name.lastIndexOf('.');
-  const stem = dot > 0 ? name.slice(0, dot) : name;
-  const extension = dot > 0 ? name.slice(dot) : '';
-  const suffix = ` (${number})${extension}`;
-  let kept = stem;
-  while (Buffer.byteLength(kept + suffix) > NAME_BYTES_MAX) kept = [...kept].slice(0, -1).join('');
-  return kept + suffix;
+  const hasExtension = dot > 0 && name.length - dot <= EXTENSION_LENGTH_MAX;
+  const suffix = mark + (hasExtension ? name.slice(dot) : '');
+  let kept = [...(hasExtension ? name.slice(0, dot) : name)].slice(0, NAME_BYTES_MAX);
+  while (Buffer.byteLength(kept.join('') + suffix) > NAME_BYTES_MAX) kept = kept.slice(0, -1);
+  return kept.join('') + suffix;
 }

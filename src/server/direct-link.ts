@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { ErrorCode } from '../graph/errors.ts';
 import type { Clock } from '../lib/clock.ts';
 import { InvalidInputError, TooLargeError } from '../lib/errors.ts';
+import { headerText } from '../lib/header-text.ts';
 import type { Logger } from '../lib/log.ts';
 import { type DirectLinks, LINK_PATH, LINK_REFUSALS, type LinkRefusal } from '../services/direct-links.ts';
 import { allows, FILE_CORS, tokenOf } from './content.ts';
@@ -56,12 +57,9 @@ const refusalOf = (refusal: LinkRefusal): Refusal => ({
   asksKey: refusal === 'keyNeeded' || refusal === 'keyWrong',
 });
 
-/** Node reads headers as Latin-1; clients that send other letters send UTF-8. */
 function headerKey({ headers }: IncomingMessage): string | null {
   const key = headers[KEY_HEADER]?.toString();
-  if (key === undefined) return null;
-  const text = Buffer.from(key, 'latin1').toString('utf8');
-  return text.includes('\ufffd') ? key : text;
+  return key === undefined ? null : headerText(key);
 }
 
 async function formKey(request: IncomingMessage): Promise<string | null> {

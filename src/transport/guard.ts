@@ -104,9 +104,13 @@ function urlFault(url: string, isAllowed: AddressPolicy): string | null {
   if (parsed.username !== '' || parsed.password !== '') return 'must not contain a user name or password';
   // The parser has turned every notation of an IPv4 address (0x7f.1, 2130706433, 0177.0.0.1) into the dotted one.
   const host = parsed.hostname.replace(/^\[|\]$/g, '');
-  if (isIP(host) !== 0 && !isAllowed(host)) return 'must not point to a private or special address';
+  const addresses = isIP(host) !== 0 ? [host] : LOCALHOST.test(host) ? ['127.0.0.1', '::1'] : [];
+  if (addresses.length > 0 && !addresses.some(isAllowed)) return 'must not point to a private or special address';
   return null;
 }
+
+/** Always this machine (RFC 6761 §6.3), whatever a resolver says. */
+const LOCALHOST = /^(?:.+\.)?localhost\.?$/;
 
 /** Gives only the addresses that are allowed, so that what was checked is what is connected to. */
 function guardedLookup(isAllowed: AddressPolicy, lookup: typeof systemLookup): LookupFunction {

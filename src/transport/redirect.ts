@@ -1,3 +1,4 @@
+import { headerText } from '../lib/header-text.ts';
 import { peerError } from './faults.ts';
 import { type OutboundRequest, type Peer, REDIRECTS_MAX, type RedirectPolicy } from './request.ts';
 
@@ -31,7 +32,7 @@ export function followed(
   hops: number,
 ): Hop {
   if (hops >= max) throw peerError(peer, 'unexpected', `${peer.title} redirects in circles, or too often.`);
-  const url = typeof location === 'string' ? URL.parse(location, from) : null;
+  const url = typeof location === 'string' ? URL.parse(headerText(location), from) : null;
   const forbidden =
     url === null ||
     !/^https?:$/.test(url.protocol) ||

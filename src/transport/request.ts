@@ -69,6 +69,8 @@ export interface OutboundRequest<Kind extends AnswerKind = AnswerKind> {
   readonly expectedBytes?: number;
   /** Statuses outside 200–299 that are a success here. */
   readonly accept?: readonly number[];
+  /** Of the address only the origin goes into logs: a person gave it, and any part of it may be a secret. */
+  readonly hidden?: boolean;
   /** Equal GETs under way share one call. */
   readonly shareable?: boolean;
 }

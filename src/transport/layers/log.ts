@@ -37,7 +37,7 @@ export const logLayer =
       metrics?.({ provider, endpoint, outcome, attempt, durationMs });
       if (!log.isLevelEnabled('debug')) return;
       const url = requestUrl(request, baseUrl);
-      const address = url === null ? null : redactUrl(url);
+      const address = url && (request.hidden ? url.origin : redactUrl(url));
       log.debug(
         { provider, accountId, endpoint, method, url: address, attempt, durationMs, outcome, ...facts },
         'outbound request',
