@@ -108,6 +108,7 @@ function limitBody(request: IncomingMessage, response: ServerResponse, bodyMsMax
     if (response.writableFinished) request.destroy();
     else response.once('finish', () => request.destroy());
   }, bodyMsMax);
+  timer.unref(); // A socket that closes behind its answer ends no request: the timer alone would hold the process.
   const stop = (): void => clearTimeout(timer);
   request.once('end', stop);
   request.once('close', stop);
