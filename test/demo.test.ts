@@ -41,8 +41,8 @@ describe('the demo', () => {
   });
 
   it('keeps the server when asked, until it is interrupted', async () => {
-    const { child, output, ended } = run([FILE, '--keep', '--local']);
-    while (!output().includes('Ctrl-C')) await Promise.race([once(child.stdout, 'data'), ended]);
+    const { child, output, ended, said } = run([FILE, '--keep', '--local']);
+    await said('Ctrl-C');
     const url = /^GraphiQL +(\S+)/m.exec(output())?.[1] ?? assert.fail(output());
     const authorization = /"Authorization": "(Bearer \S+)"/.exec(output())?.[1] ?? assert.fail(output());
     const answer = await fetch(url, {
@@ -58,9 +58,8 @@ describe('the demo', () => {
   });
 
   it('cleans up when it is interrupted in the middle', async () => {
-    const { child, output, ended } = run(['--mib', '64']);
-    while (!output().includes('register')) await Promise.race([once(child.stdout, 'data'), ended]);
-    child.kill('SIGINT');
+    const { child, output, ended, said } = run(['--mib', '256']);
+    await said('register', () => child.kill('SIGINT'));
     assert.equal(await ended, 130, output());
     assert.match(output(), /Stopped\./);
     assert.deepEqual(await readdir(temporary), []);
@@ -89,6 +88,14 @@ describe('the demo', () => {
     }
     // `close` comes when all output has been read.
     const ended = once(child, 'close').then(([code]: (number | null)[]) => code);
-    return { child, ended, output: () => text };
+    /** Resolves when it has said so; `act` is done at that moment, before it can say more. */
+    const said = async (word: string, act = (): unknown => undefined): Promise<void> => {
+      while (!text.includes(word)) {
+        const over = await Promise.race([once(child.stdout, 'data').then(() => false), ended.then(() => true)]);
+        if (over) assert.fail(`it ended without saying "${word}": ${text}`);
+      }
+      act();
+    };
+    return { child, ended, said, output: () => text };
   }
 });

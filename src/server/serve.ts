@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Config } from '../config.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-import { systemTimer } from '../lib/timer.ts';
+import { systemTimer, type Timer } from '../lib/timer.ts';
 import type { Services } from '../services/services.ts';
 import { admitBody } from './body.ts';
 import { trackConnections } from './connections.ts';
@@ -22,7 +22,10 @@ export type ServerTuning = Partial<
   Pick<GraphqlOptions, 'operationMsMax'> &
     Pick<HttpServerOptions, 'bodyMsMax'> &
     Pick<LiveStreamsOptions, 'perAddressMax' | 'recheckMs'> &
-    Pick<WebSocketOptions, 'initMsMax' | 'pingMs' | 'subscriptionsMax' | 'bufferedBytesMax'>
+    Pick<WebSocketOptions, 'initMsMax' | 'pingMs' | 'subscriptionsMax' | 'bufferedBytesMax'> & {
+      /** When open streams are looked at. Default: the system's. */
+      readonly timer: Timer;
+    }
 >;
 
 export interface ServeOptions extends ServerTuning {
@@ -51,9 +54,9 @@ export interface Serving {
 
 /** Everything that answers clients: the API on its three transports, GraphiQL, health, and the routes of bytes. */
 export function createServing(options: ServeOptions): Serving {
-  const { config, services, clock, log, metrics } = options;
+  const { config, services, clock, log, metrics, timer = systemTimer } = options;
   const clientOf = createFactsReader({ identity: services.identity, trustProxy: config.trustProxy });
-  const live = new LiveStreams({ ...options, clock, timer: systemTimer });
+  const live = new LiveStreams({ ...options, clock, timer });
   options.onRevoked((revocation) => live.revoke(revocation));
   metrics.gauge('panql_live_streams', 'Open WebSockets and event streams.', () => live.size);
   const cors = createCors(config.corsOrigins);
@@ -80,6 +83,7 @@ export function createServing(options: ServeOptions): Serving {
     live,
     cors,
     clientOf,
+    timer,
     authenticate: (token) => services.identity.authenticate(token),
   });
 

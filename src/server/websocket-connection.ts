@@ -3,12 +3,14 @@ import { CloseCode, type Server as ProtocolServer, type SubscribePayload } from 
 import type { WebSocket } from 'ws';
 import { ShuttingDownError } from '../graph/errors.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Timer } from '../lib/timer.ts';
 import type { Viewer } from '../services/viewer.ts';
 import type { ClientFacts } from './graphql.ts';
 import type { LiveStream } from './live.ts';
 
 export interface ConnectionOptions {
   readonly log: Logger;
+  readonly timer: Timer;
   readonly authenticate: (token: string) => Promise<Viewer | null>;
   /** Default {@link PING_MS}. */
   readonly pingMs?: number;
@@ -23,7 +25,7 @@ export interface Admission {
 }
 
 /** Between pings; a client that answered none by the next one is gone. What the reference server of the protocol takes. */
-const PING_MS = 12_000;
+export const PING_MS = 12_000;
 /** Bytes that may wait for one client. A client that leaves more waiting between two pings is cut off. */
 const BUFFERED_BYTES_MAX = 1024 * 1024;
 /** Of RFC 6455: the server goes down. Clients of the protocol connect again after it. */
@@ -131,14 +133,14 @@ export class Connection {
   }
 
   #keepAlive(): () => void {
-    const { pingMs = PING_MS, bufferedBytesMax = BUFFERED_BYTES_MAX } = this.#options;
+    const { timer, pingMs = PING_MS, bufferedBytesMax = BUFFERED_BYTES_MAX } = this.#options;
     const { socket } = this;
     let answered = true;
     let backlogged = false;
     socket.on('pong', () => {
       answered = true;
     });
-    const timer = setInterval(() => {
+    const look = (): void => {
       const behind = socket.bufferedAmount > bufferedBytesMax;
       if (!answered || (behind && backlogged)) {
         socket.terminate();
@@ -147,7 +149,9 @@ export class Connection {
       answered = false;
       backlogged = behind;
       socket.ping();
-    }, pingMs);
-    return () => clearInterval(timer);
+      cancel = timer.after(pingMs, look);
+    };
+    let cancel = timer.after(pingMs, look);
+    return () => cancel();
   }
 }

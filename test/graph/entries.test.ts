@@ -22,6 +22,9 @@ const CHILDREN = `query ($ref: EntryRef!, $first: Int, $after: String, $orderBy:
 // biome-ignore lint/suspicious/noExplicitAny: tests read answers freely.
 type Answer = any;
 
+/** The server looks by itself for transfers and sign-ins to go on with, at any moment: those statements are no request's. */
+const isOfRequest = (sql: string): boolean => !/\b(transfers|device_links)\b/.test(sql);
+
 const issuePath = (errors: GraphqlAnswer['errors']): unknown =>
   (errors?.[0]?.extensions?.issues as Answer | undefined)?.[0].path;
 
@@ -35,7 +38,7 @@ describe('entries', { timeout: 120_000 }, () => {
     providers.set('NETDISK', memoryDrive({ pageMax: 4, pathless: true, acts: ['pathOf'] }));
     providers.set('PAN123', memoryDrive({ id: 'PAN123', acts: ['statMany', 'count', 'usage', 'media', 'changes'] }));
     const drives = [local, ...[...providers.values()].map(({ definition }) => definition)];
-    app = await startTestApp({ drives, onQuery: (sql) => statements.push(sql) });
+    app = await startTestApp({ drives, onQuery: (sql) => isOfRequest(sql) && statements.push(sql) });
     person = await registerUser(app);
   });
   after(() => app.close());

@@ -353,7 +353,8 @@ describe('linking', { timeout: 120_000 }, () => {
       const gate = Promise.withResolvers<void>();
       bench.cloud.behaviour.gate = gate.promise;
       const calls = Array.from({ length: 50 }, () => bench.listOf(account.id));
-      setTimeout(() => gate.resolve(), 50);
+      while (bench.cloud.counts.refreshes === before) await new Promise((resolve) => setImmediate(resolve));
+      gate.resolve();
       for (const { data, errors } of await Promise.all(calls)) {
         assert.equal(data.node.root?.children.nodes.length, 2, JSON.stringify(errors));
       }

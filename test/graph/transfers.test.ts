@@ -132,24 +132,24 @@ for (const database of DATABASES) {
       }
     });
 
-    it('tells progress at most ten times a second', async () => {
+    it('tells progress at most ten times a second, however many requests bring the bytes', async () => {
       const user = await somebody();
       const bytes = randomBytes(256 * 1024);
       const count = 120;
       const { uploadUrl } = await startUpload(server, user, { name: 'slow', size: bytes.length * count });
-      const times: number[] = [];
-      const reading = (async () => {
-        for await (const { data } of openSse(server.url, { query: EVENTS, token: user.token })) {
-          times.push(performance.now());
-          if (ended(data.transferEvents)) return;
-        }
-      })();
+      const events = openSse(server.url, { query: EVENTS, token: user.token });
+      await events.next();
+      const startedMs = performance.now();
       for (let index = 0; index < count; index += 1) await patch(uploadUrl, index * bytes.length, bytes);
-      await reading;
-      for (const [index, time] of times.entries()) {
-        const within = times.slice(index).filter((later) => later - time < 1_000).length;
-        assert.ok(within <= 11, `${within} events within a second`); // The first of the eleven begins the second.
+      let progress = 0;
+      for await (const { data } of events) {
+        const { transfer } = data.transferEvents;
+        if (transfer.state === 'WAITING') progress += 1;
+        if (ended(data.transferEvents)) break;
       }
+      // Counted, not timed: how late they arrive is up to the machine, how many there are is not.
+      const seconds = (performance.now() - startedMs) / 1_000;
+      assert.ok(progress <= 10 * seconds + 1, `${progress} events in ${seconds} s`);
     });
 
     it('delivers the end also to who reads nothing for long', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { BODY_BYTES_MAX, UPLOAD_FILE_BYTES_MAX } from '../../src/graph/limits.ts';
 import type { TestApp } from '../support/app.ts';
 import { startProbedApp } from '../support/probe-app.ts';
@@ -19,7 +19,7 @@ describe('request bodies', () => {
   let app: TestApp;
   let port: number;
   before(async () => {
-    app = await startProbedApp({ server: { bodyMsMax: 300 } });
+    app = await startProbedApp();
     port = Number(new URL(app.url).port);
   });
   after(() => app.close());
@@ -54,8 +54,8 @@ describe('request bodies', () => {
     await assertTooLarge(await post(chunked(operationOf(BODY_BYTES_MAX + 1))));
   });
 
-  it('an endless body in chunks is answered after its limit, and cut', async () => {
-    const socket = await open(port);
+  it('an endless body in chunks is answered after its limit, and cut', async (t) => {
+    const socket = await open(await hastyPort(t, 3_000)); // It is read on, and thrown away, until then.
     socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`);
     const chunk = Buffer.alloc(64 * 1024, 'x');
     const pump = (): void => {
@@ -87,8 +87,8 @@ describe('request bodies', () => {
     await assertTooLarge(await send(form(UPLOAD_FILE_BYTES_MAX + 512 * 1024)));
   });
 
-  it('a body shorter than its stated length is waited for, not for ever', async () => {
-    const socket = await open(port);
+  it('a body shorter than its stated length is waited for, not for ever', async (t) => {
+    const socket = await open(await hastyPort(t));
     socket.write(`${HEAD}Content-Length: 1000\r\n\r\n{"query":`);
     assert.match(await answerOf(socket), /^HTTP\/1.1 408 [\s\S]*BAD_REQUEST/);
     await closed(socket);
@@ -102,8 +102,8 @@ describe('request bodies', () => {
     await closed(socket);
   });
 
-  it('a body that drips is cut off in time, in chunks too', async () => {
-    const socket = await open(port);
+  it('a body that drips is cut off in time, in chunks too', async (t) => {
+    const socket = await open(await hastyPort(t));
     socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n`);
     const drip = setInterval(() => socket.write('1\r\n \r\n'), 50);
     assert.match(await answerOf(socket), /^HTTP\/1.1 408 /);
@@ -126,6 +126,13 @@ describe('request bodies', () => {
     socket.destroy();
   });
 });
+
+/** Of a server that waits for bodies only a moment: the others here must not be hurried on a busy machine. */
+async function hastyPort(t: TestContext, bodyMsMax = 200): Promise<number> {
+  const hasty = await startProbedApp({ server: { bodyMsMax } });
+  t.after(() => hasty.close());
+  return Number(new URL(hasty.url).port);
+}
 
 /** However it ends: cut off while it sends, a client sees an error. */
 const closed = (socket: Socket): Promise<unknown> =>

@@ -61,7 +61,7 @@ describe('subscriptions by server-sent events', () => {
     client.abort();
     await assert.rejects(results.next());
     await ended;
-    assert.equal(await openStreams(app), 0);
+    while ((await openStreams(app)) > 0);
   });
 
   it('a source that ends completes the stream', async () => {

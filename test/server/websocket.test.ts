@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
+import { PING_MS } from '../../src/server/websocket-connection.ts';
 import type { TestApp } from '../support/app.ts';
+import { ManualTimer } from '../support/manual-timer.ts';
 import { type Person, registerUser } from '../support/people.ts';
 import { probe, Source, startProbedApp } from '../support/probe-app.ts';
 import { type Closed, RawSocket } from '../support/transports.ts';
@@ -18,7 +21,7 @@ describe('graphql-transport-ws', () => {
   before(async () => {
     app = await startProbedApp({
       settings: { CORS_ORIGINS: 'https://app.example' },
-      server: { initMsMax: 100, subscriptionsMax: 3 },
+      server: { subscriptionsMax: 3 },
     });
     person = await registerUser(app);
   });
@@ -38,10 +41,6 @@ describe('graphql-transport-ws', () => {
         protocol: 'graphql-ws',
         send: [],
         closed: { code: 4406, reason: 'Subprotocol not acceptable' },
-      },
-      'no connection_init in time': {
-        send: [],
-        closed: { code: 4408, reason: 'Connection initialisation timeout' },
       },
       'a message that is no JSON': { send: ['x'], closed: { code: 4400, reason: 'Invalid message received' } },
       'a message of no type': { send: [{}], closed: { code: 4400, reason: 'Invalid message received' } },
@@ -77,6 +76,13 @@ describe('graphql-transport-ws', () => {
         assert.deepEqual(await socket.closed, closed);
       });
     }
+
+    it('no connection_init in time: 4408', async (t) => {
+      const hasty = await startProbedApp({ server: { initMsMax: 50 } });
+      t.after(() => hasty.close());
+      const socket = await RawSocket.connect(hasty.url);
+      assert.deepEqual(await socket.closed, { code: 4408, reason: 'Connection initialisation timeout' });
+    });
 
     it('an id that is in use: 4409', async () => {
       const socket = await RawSocket.signedIn(app.url, person.token);
@@ -376,34 +382,49 @@ describe('the end of a socket', () => {
   });
 
   it('a client that answers no ping is cut off', async (t) => {
-    const app = await startProbedApp({ server: { pingMs: 30 } });
+    const timer = new ManualTimer();
+    const app = await startProbedApp({ server: { timer } });
     t.after(() => app.close());
     const client = connect(Number(new URL(app.url).port), '127.0.0.1');
-    client.resume();
     client.write(
       'GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n',
     );
-    await once(client, 'close');
+    await once(client, 'data'); // The handshake is answered.
+    const closed = once(client, 'close');
+    await timer.advance(PING_MS);
+    assert.equal(client.destroyed, false, 'it has until the next one to answer');
+    await timer.advance(PING_MS);
+    await closed;
   });
 
   it('a client that answers pings stays', async (t) => {
-    const app = await startProbedApp({ server: { pingMs: 20 } });
+    const timer = new ManualTimer();
+    const app = await startProbedApp({ server: { timer } });
     t.after(() => app.close());
-    const { socket } = await RawSocket.signedIn(app.url);
-    for (let pings = 0; pings < 5; pings += 1) await once(socket, 'ping');
-    assert.equal(socket.readyState, socket.OPEN);
-    socket.close();
+    const raw = await RawSocket.signedIn(app.url);
+    for (let pings = 0; pings < 5; pings += 1) {
+      const pinged = once(raw.socket, 'ping');
+      await timer.advance(PING_MS);
+      await pinged;
+      raw.send({ type: 'ping' }); // Behind the answer to the ping: when it is answered, that has arrived.
+      assert.equal((await raw.message()).type, 'pong');
+    }
+    assert.equal(raw.socket.readyState, raw.socket.OPEN);
+    raw.socket.close();
   });
 
   it('a client that stops reading is cut off, with all that waits for it', async (t) => {
-    const app = await startProbedApp({ server: { pingMs: 50, bufferedBytesMax: 1_000 } });
+    const timer = new ManualTimer();
+    const app = await startProbedApp({ server: { timer, bufferedBytesMax: 1_000 } });
     t.after(() => app.close());
     const accepted = once(app.app.server, 'connection');
     const raw = await RawSocket.signedIn(app.url);
     const [serverSide] = (await accepted) as [Socket];
     raw.socket.pause();
     for (let id = 0; id < 20; id += 1) raw.subscribe(String(id), '{ probeLarge(bytes: 1000000) }');
-    await once(serverSide, 'close');
+    while (serverSide.writableLength < 1_000_000) await setImmediate(); // The kernel's buffers are full.
+    await timer.advance(2 * PING_MS);
+    if (!serverSide.closed) await once(serverSide, 'close');
     assert.equal(serverSide.destroyed, true);
     raw.socket.resume();
     await raw.closed;
