@@ -1,4 +1,4 @@
-import { hkdfSync } from 'node:crypto';
+import { hkdfSync, randomInt } from 'node:crypto';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
@@ -58,9 +58,13 @@ import { Uploads } from './services/uploads.ts';
 import { VaultKeys } from './services/vault-keys.ts';
 import { BlobStore } from './storage/blobs.ts';
 import { openStorage, type Storage } from './storage/orm.ts';
+import { createPostgresState, sweepSharedStates } from './storage/shared-state.ts';
 import { openTransfers } from './transfers/open.ts';
 import { createGuard } from './transport/guard.ts';
 import { createOutbound } from './transport/outbound.ts';
+import { openRedisState } from './transport/redis-state.ts';
+import { SharedLimiter } from './transport/shared-limiter.ts';
+import { TurnLedger } from './transport/turn-ledger.ts';
 import { Cipher } from './vault/cipher.ts';
 import { type KeyRing, loadKeyRings } from './vault/keyring.ts';
 import { AccountTokens } from './vault/tokens.ts';
@@ -126,7 +130,18 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   const blobs = new BlobStore(join(config.dataDir, 'blobs'), storage, clock);
   const announce = (event: EntryChanged) => void events.publish('entry.changed', event);
   const vault = new Vault(new Cipher(vaultKeys));
-  const outbound = createOutbound({ log, clock, guard: createGuard({ allowCidrs: config.outboundAllowCidrs }) });
+  const turns = await openTurnLedger(config, log);
+  const outbound = createOutbound({
+    log,
+    clock,
+    guard: createGuard({ allowCidrs: config.outboundAllowCidrs }),
+    ...(turns
+      ? {
+          createLimiter: (accountId, rates) =>
+            new SharedLimiter({ accountId, rates, ledger: turns, timer: systemTimer }),
+        }
+      : {}),
+  });
   const tokenParts = { storage, vault, events, clock, log, timer: systemTimer, owner: newId() };
   const driveServices: DriveServices & CloudServices = {
     ...config,
@@ -201,6 +216,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
       localDrives: () => sweepLocalDrives({ storage, blobs, clock }),
       deviceLinks: () => deviceLinks.sweep(),
       authorizations: () => authorizations.sweep(),
+      sharedStates: () => sweepSharedStates(storage),
     },
     log,
   );
@@ -270,11 +286,20 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
         () => identity.settled(),
         () => mailer.close(),
         () => outbound.close(),
+        () => turns?.close(),
         () => events.close(),
         () => throttle.close(),
         () => storage.close(),
       ]),
   };
+}
+
+/** Where processes count their requests to providers together; null: there is only this one, which counts in memory. */
+async function openTurnLedger({ redisUrl, databaseUrl }: Config, log: Logger): Promise<TurnLedger | null> {
+  const isPostgres = databaseUrl.reveal().startsWith('postgres');
+  if (!redisUrl && !isPostgres) return null;
+  const state = redisUrl ? await openRedisState(redisUrl, log) : createPostgresState(databaseUrl, log);
+  return new TurnLedger({ state, log, timer: systemTimer, random: () => randomInt(2 ** 32) / 2 ** 32 });
 }
 
 /** A key of its own for the tokens of upload URLs, so that one of them says nothing about a session's. */

@@ -1,4 +1,5 @@
 import type { Timer } from '../lib/timer.ts';
+import { type AcquireOptions, WaitingLine } from './waiting-line.ts';
 
 /** At most `max` requests in any stretch of `windowMs`. */
 export interface RateWindow {
@@ -26,29 +27,9 @@ export const perSecond = (rate: number, burst = Math.max(1, Math.floor(rate))): 
 export const perMinute = (rate: number, burst?: number): RateWindow =>
   perSecond(rate / 60, burst ?? Math.max(1, Math.floor(rate)));
 
-export interface AcquireOptions {
-  /** Interactive requests go before bulk ones. */
-  readonly priority: 'interactive' | 'bulk';
-  /** Longest wait for a turn. */
-  readonly waitMaxMs: number;
-  readonly signal: AbortSignal;
-}
-
-/** A turn cannot be had in time, or too many wait already. */
-export class NoTurnError extends Error {
-  override readonly name = 'NoTurnError';
-  /** When it may be had, as far as is known. */
-  readonly retryAfterMs: number | null;
-
-  constructor(message: string, retryAfterMs: number | null) {
-    super(message);
-    this.retryAfterMs = retryAfterMs;
-  }
-}
-
 /**
- * Gives the requests of one account their turns. Several processes that share an account need one limiter between them:
- * whoever makes that implements this interface over a shared store.
+ * Gives the requests of one account their turns. Processes that share an account share its turns as well: see
+ * shared-limiter.ts.
  */
 export interface Limiter {
   /**
@@ -64,11 +45,8 @@ export interface Limiter {
   readonly idle: boolean;
 }
 
-/** Waiting callers of one account. Each holds a GraphQL field or a job; more only means that all of them fail later. */
-export const QUEUE_MAX = 1000;
-
 /** Windows are kept this much longer, because a provider counts arrivals, and requests do not travel at one speed. */
-const WINDOW_MARGIN = 1.05;
+export const WINDOW_MARGIN = 1.05;
 
 /** Counts of one endpoint class, or of all together. */
 interface Gate {
@@ -79,67 +57,24 @@ interface Gate {
   pausedUntilMs: number;
 }
 
-interface Waiter {
-  readonly gates: readonly Gate[];
-  readonly bulk: boolean;
-  readonly deadlineMs: number;
-  admit(): void;
-  refuse(error: NoTurnError): void;
-}
-
 /** A limiter for one process. Turns are given in the order asked, interactive first; windows slide, and are never exceeded. */
 export class MemoryLimiter implements Limiter {
   readonly #timer: Timer;
   readonly #gates = new Map<string, Gate>();
   #rates: RateTable;
-  #waiting: Waiter[] = [];
+  readonly #line: WaitingLine;
   #cancelWake: (() => void) | null = null;
 
   constructor(rates: RateTable, timer: Timer) {
     this.#rates = rates;
     this.#timer = timer;
+    this.#line = new WaitingLine(timer, () => this.#giveTurns());
   }
 
-  acquire(endpoint: string, { priority, waitMaxMs, signal }: AcquireOptions): Promise<() => void> {
-    const { promise, resolve, reject } = Promise.withResolvers<() => void>();
-    if (signal.aborted) return Promise.reject(signal.reason);
-    if (this.#waiting.length >= QUEUE_MAX) {
-      return Promise.reject(new NoTurnError(`${QUEUE_MAX} requests of this account wait already.`, null));
-    }
-    const gates = [...new Set([this.#gate('*'), this.#gate(endpoint)])];
-    const leave = (): void => {
-      cancelDeadline();
-      signal.removeEventListener('abort', abort);
-      this.#waiting = this.#waiting.filter((other) => other !== waiter);
-    };
-    const waiter: Waiter = {
-      gates,
-      bulk: priority === 'bulk',
-      deadlineMs: this.#timer.nowMs() + waitMaxMs,
-      admit: () => {
-        leave();
-        resolve(this.#begin(gates));
-      },
-      refuse: (error) => {
-        leave();
-        reject(error);
-      },
-    };
-    const abort = (): void => {
-      leave();
-      reject(signal.reason);
-      this.#giveTurns();
-    };
-    const cancelDeadline = this.#timer.after(waitMaxMs, () => {
-      waiter.refuse(new NoTurnError('There was no turn in time: too many requests of this account.', null));
-      this.#giveTurns();
-    });
-    signal.addEventListener('abort', abort, { once: true });
-
-    const place = waiter.bulk ? this.#waiting.length : this.#waiting.findIndex(({ bulk }) => bulk);
-    this.#waiting.splice(place === -1 ? this.#waiting.length : place, 0, waiter);
+  acquire(endpoint: string, options: AcquireOptions): Promise<() => void> {
+    const turn = this.#line.join(endpoint, options);
     this.#giveTurns();
-    return promise;
+    return turn;
   }
 
   pause(endpoint: string, durationMs: number): void {
@@ -156,7 +91,7 @@ export class MemoryLimiter implements Limiter {
   get idle(): boolean {
     const now = this.#timer.nowMs();
     return (
-      this.#waiting.length === 0 &&
+      this.#line.waiting.length === 0 &&
       [...this.#gates.values()].every(
         (gate) => gate.running === 0 && now >= gate.pausedUntilMs && this.#forgettable(gate, now),
       )
@@ -176,17 +111,18 @@ export class MemoryLimiter implements Limiter {
     const now = this.#timer.nowMs();
     const closed = new Set<Gate>();
     let wakeMs = Number.POSITIVE_INFINITY;
-    for (const waiter of [...this.#waiting]) {
-      const opensMs = Math.max(...waiter.gates.map((gate) => this.#opensMs(gate, now)));
+    for (const waiter of this.#line.waiting) {
+      const gates = [...new Set([this.#gate('*'), this.#gate(waiter.endpoint)])];
+      const opensMs = Math.max(...gates.map((gate) => this.#opensMs(gate, now)));
       if (Number.isFinite(opensMs) && opensMs > waiter.deadlineMs) {
-        waiter.refuse(new NoTurnError('The provider allows no request in time.', Math.ceil(opensMs - now)));
+        waiter.refuse(opensMs - now);
         continue;
       }
-      if (opensMs <= now && !waiter.gates.some((gate) => closed.has(gate))) {
-        waiter.admit();
+      if (opensMs <= now && !gates.some((gate) => closed.has(gate))) {
+        waiter.admit(this.#begin(gates));
         continue;
       }
-      for (const gate of waiter.gates) if (this.#opensMs(gate, now) > now) closed.add(gate);
+      for (const gate of gates) if (this.#opensMs(gate, now) > now) closed.add(gate);
       wakeMs = Math.min(wakeMs, opensMs);
     }
     this.#wakeAt(wakeMs, now);

@@ -7,8 +7,9 @@ import { DriveError } from '../lib/drive-error.ts';
 import { Secret } from '../lib/secret.ts';
 import { systemTimer } from '../lib/timer.ts';
 import type { Authorize, TokenStore } from './layers/refresh.ts';
-import { type Limiter, MemoryLimiter, NoTurnError } from './limiter.ts';
+import { type Limiter, MemoryLimiter } from './limiter.ts';
 import type { TransportOptions } from './outbound.ts';
+import { NoTurnError } from './waiting-line.ts';
 
 /** A store with the token `expired`, which a refresh replaces by `fresh`. */
 function storeWithExpired() {

@@ -23,6 +23,11 @@ export class ManualTimer implements Timer {
     return this.#tasks.length;
   }
 
+  /** When the next task is due; null: none waits. */
+  get nextMs(): number | null {
+    return this.#tasks.length === 0 ? null : Math.min(...this.#tasks.map(({ atMs }) => atMs));
+  }
+
   /** Lets time pass: each due task runs in its order and at its time, and what awaits it goes on before the next. */
   async advance(milliseconds: number): Promise<void> {
     const untilMs = this.#nowMs + milliseconds;

@@ -3,7 +3,7 @@ import { DirectLink, DownloadCount, DownloadTicket } from './download.ts';
 import { ApiKey, Invitation, PasswordReset, Session, User } from './identity.ts';
 import { DeviceLink, PendingAuthorization } from './linking.ts';
 import { Blob, LocalChange, LocalEntry } from './local-drive.ts';
-import { AuditRecord, IdempotencyRecord } from './operations.ts';
+import { AuditRecord, IdempotencyRecord, SharedStateRow } from './operations.ts';
 import { Share } from './share.ts';
 import { Transfer, TransferEvent, TransferJournal, TransferSlice } from './transfer.ts';
 
@@ -30,4 +30,5 @@ export const ENTITIES = [
   Share,
   IdempotencyRecord,
   AuditRecord,
+  SharedStateRow,
 ];

@@ -34,3 +34,16 @@ const AuditRecordSchema = defineEntity({
 });
 export class AuditRecord extends AuditRecordSchema.class {}
 AuditRecordSchema.setClass(AuditRecord);
+
+/** What processes share for a short time: see `SharedState`. Used on PostgreSQL only, where there is no Redis. */
+const SharedStateSchema = defineEntity({
+  name: 'SharedStateRow',
+  tableName: 'shared_states',
+  properties: {
+    key: p.string().length(255).primary(),
+    value: p.text(),
+    expiresAt: p.datetime(), // No index: the table is small, and its rows change with each request.
+  },
+});
+export class SharedStateRow extends SharedStateSchema.class {}
+SharedStateSchema.setClass(SharedStateRow);

@@ -1,8 +1,9 @@
 import { Readable } from 'node:stream';
 import { DriveError } from '../../lib/drive-error.ts';
 import { cancelledError, peerError } from '../faults.ts';
-import { type Limiter, NoTurnError } from '../limiter.ts';
+import type { Limiter } from '../limiter.ts';
 import type { OutboundLayer, OutboundRequest, Peer } from '../request.ts';
+import { NoTurnError } from '../waiting-line.ts';
 
 /** Longest wait for a turn. An act that a person waits for ends after 60 s; a job has time, and is parked rather than stuck. */
 const TURN_WAIT_MAX_MS = { interactive: 30_000, bulk: 300_000 };
