@@ -13,12 +13,13 @@ import { type Clock, systemClock } from './lib/clock.ts';
 import { newId } from './lib/ids.ts';
 import type { Logger } from './lib/log.ts';
 import { Secret } from './lib/secret.ts';
-import { systemTimer } from './lib/timer.ts';
+import { systemTimer, type Timer } from './lib/timer.ts';
 import { createContentRoute } from './server/content.ts';
 import { createDirectLinkRoute } from './server/direct-link.ts';
 import { createFactsReader } from './server/facts.ts';
 import type { Yoga } from './server/graphql.ts';
 import { createLinkCallbackRoute } from './server/link-callback.ts';
+import { createMediaRoute } from './server/media.ts';
 import { createMetrics } from './server/metrics.ts';
 import { createOrigin } from './server/origin.ts';
 import { createServing, type ServerTuning, type Serving } from './server/serve.ts';
@@ -47,6 +48,7 @@ import { Links } from './services/links.ts';
 import { createMailer } from './services/mail.ts';
 import { Media } from './services/media.ts';
 import { Notices } from './services/notices.ts';
+import { Playlists } from './services/playlists.ts';
 import { Search } from './services/search.ts';
 import { Health, type Services } from './services/services.ts';
 import { ShareLists } from './services/share-lists.ts';
@@ -76,6 +78,8 @@ export interface AppOverrides {
   readonly onQuery?: (sql: string) => void;
   /** Tighter limits towards clients. */
   readonly server?: ServerTuning;
+  /** What drivers wait by, between looks at a provider's work. */
+  readonly driveTimer?: Timer;
   /** The kinds of drive, in place of the registry's. */
   readonly drives?: readonly DriveDefinition<DriveServices>[];
   /** What a password hash costs; the real one takes most of a test's time. */
@@ -129,7 +133,8 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   });
   const blobs = new BlobStore(join(config.dataDir, 'blobs'), storage, clock);
   const announce = (event: EntryChanged) => void events.publish('entry.changed', event);
-  const vault = new Vault(new Cipher(vaultKeys));
+  const cipher = new Cipher(vaultKeys);
+  const vault = new Vault(cipher);
   const turns = await openTurnLedger(config, log);
   const outbound = createOutbound({
     log,
@@ -150,7 +155,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     clock,
     announce,
     outbound,
-    timer: systemTimer,
+    timer: overrides.driveTimer ?? systemTimer,
     tokensOf: (account) => new AccountTokens(tokenParts, account, drives.renewalOf(account.provider)),
   };
   const drives = new Drives(driveServices, { metrics: metrics.driveCalled }, overrides.drives);
@@ -224,6 +229,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   works.start();
   deviceLinks.start();
   const linkSaving = new LinkSaving({ directLinks, entries, transfers, idempotency, audit });
+  const playlists = new Playlists({ storage, cipher, accounts, clock });
   const services: Services = {
     health: new Health(storage),
     links,
@@ -246,7 +252,8 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     linkSaving,
     shares,
     shareLists,
-    media: new Media({ accounts, entries }),
+    media: new Media({ accounts, entries, playlists, links }),
+    playlists,
     transfers,
     uploads,
     vaultKeys: new VaultKeys({ storage, vault, audit, log }),
@@ -262,6 +269,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     onRevoked: (listener) => void events.on('grant.revoked', listener),
     routes: [
       createContentRoute({ downloads, clock, log }),
+      createMediaRoute({ playlists, clock, log }),
       ...createUploadRoutes({ uploads, links, clock, clientOf: createFactsReader({ ...config, identity }) }),
       createLinkCallbackRoute({ services: { authorizations }, log }),
       createDirectLinkRoute({ links: directLinks, clock, log, trustProxy: config.trustProxy }),

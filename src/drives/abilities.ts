@@ -33,7 +33,7 @@ const ABILITY_ACTS = {
   OFFLINE_ALLOWANCE: ['offline.allowance'],
   THUMBNAIL: ['media.thumbnails'],
   PREVIEW: ['media.preview'],
-  MEDIA_PLAYLIST: ['media.playlist'],
+  MEDIA_PLAYLIST: ['media.playlist', 'media.openPlaylist'],
   MEDIA_INFO: ['media.info'],
   CHANGES: ['changes'],
   PROVIDER_DIRECT_LINK: ['link'],

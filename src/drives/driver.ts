@@ -363,11 +363,58 @@ export interface DriveMediaInfo {
   readonly height: number | null;
 }
 
+/** How a playlist is read again, for as long as it is played. */
+export interface OpenPlaylist {
+  /** The driver's own; JSON. It may be secret: clients get it sealed. */
+  readonly state: unknown;
+  /** Until when it can be read; null: not told. */
+  readonly expiresAt: Date | null;
+}
+
+/** A playlist (HLS) as the provider gives it. */
+export interface DrivePlaylist {
+  readonly text: string;
+  /** Where it came from: relative addresses in it begin there. */
+  readonly url: string;
+}
+
+/** Something that a playlist names: a segment, a key, another playlist, subtitles. */
+export interface DrivePart {
+  readonly bytes: Readable;
+  /** Of `bytes`; null: not told. */
+  readonly sizeBytes: number | null;
+  readonly mimeType: string | null;
+}
+
+export interface DriveSubtitle {
+  /** For {@link Media.readPart}. */
+  readonly url: string;
+  /** A person's name for it. */
+  readonly name: string | null;
+  /** BCP 47, as `zh`; null: not told. */
+  readonly language: string | null;
+  /** `srt`, `vtt`, `ass`. */
+  readonly format: string;
+}
+
+/**
+ * Playlists: either `playlist`, whose address any client can open, or `openPlaylist`, `readPlaylist` and `readPart`, by
+ * which this server serves them itself: for providers whose addresses hold a token, or want headers that no player sends.
+ */
 export interface Media {
   thumbnails?(ref: string, call: CallContext): Promise<readonly DriveThumbnail[]>;
   preview?(ref: string, call: CallContext): Promise<ProviderLink>;
   /** `quality` as the provider names it; null: its best. */
   playlist?(ref: string, quality: string | null, call: CallContext): Promise<ProviderLink>;
+  /**
+   * Makes sure that there is such a playlist, and that it is whole: one that the provider still works on is `unavailable`.
+   * May wait, as for an advertisement. `quality` as with {@link playlist}.
+   */
+  openPlaylist?(ref: string, quality: string | null, call: CallContext): Promise<OpenPlaylist>;
+  readPlaylist?(state: unknown, call: CallContext): Promise<DrivePlaylist>;
+  /** Without any secret of the account's: the address is whatever the provider wrote into a playlist. */
+  readPart?(url: string, range: ByteRange | null, call: CallContext): Promise<DrivePart>;
+  subtitles?(ref: string, call: CallContext): Promise<readonly DriveSubtitle[]>;
   info?(ref: string, call: CallContext): Promise<DriveMediaInfo>;
   transcode?(ref: string, quality: string, call: CallContext): Promise<void>;
 }

@@ -20,7 +20,7 @@ const FILE_POLICY =
   "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'";
 
 /** On every answer about a file. */
-const SAFETY_HEADERS: OutgoingHttpHeaders = {
+export const SAFETY_HEADERS: OutgoingHttpHeaders = {
   'content-security-policy': FILE_POLICY,
   'x-content-type-options': 'nosniff',
   // The address is the right to the file: it must not go to where a link in the file leads.
@@ -85,7 +85,7 @@ const validatorHeaders = ({ etag, modifiedAt }: Validators): OutgoingHttpHeaders
 });
 
 /** Text is taken for UTF-8: without a charset a browser would guess by its reader's country. */
-function contentTypeOf(mimeType: string | null): string {
+export function contentTypeOf(mimeType: string | null): string {
   if (mimeType === null || !MIME_TYPE.test(mimeType)) return 'application/octet-stream';
   return mimeType.startsWith('text/') ? `${mimeType}; charset=utf-8` : mimeType;
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { recycle } from '../lib/recycling.ts';
 import type { Download } from '../services/download.ts';
@@ -27,6 +27,23 @@ export async function sendFile(
   }
 
   const bytes = await file.read(body.span, gone);
+  await sendBytes(response, { status, headers, bytes, lengthBytes: body.lengthBytes }, gone);
+}
+
+export interface BytesAnswer {
+  readonly status: number;
+  readonly headers: OutgoingHttpHeaders;
+  readonly bytes: Readable;
+  /** Null: not known. */
+  readonly lengthBytes: number | null;
+}
+
+/** Answers with what a stream gives; as {@link sendFile} does. */
+export async function sendBytes(
+  response: ServerResponse,
+  { status, headers, bytes, lengthBytes }: BytesAnswer,
+  gone: AbortSignal,
+): Promise<void> {
   bytes.on('error', () => {}); // The loop that reads them tells it; a stream that is not read must not end the process.
   if (gone.aborted) {
     bytes.destroy();
@@ -34,7 +51,7 @@ export async function sendFile(
   }
   response.writeHead(status, headers);
   response.setTimeout(STALLED_MS, () => response.destroy());
-  await stream(bytes, response, body.lengthBytes, gone);
+  await stream(bytes, response, lengthBytes, gone);
 }
 
 /** Aborts when the client goes before the answer is complete. */

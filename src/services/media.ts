@@ -1,7 +1,9 @@
-import type { CallContext, DriveMediaInfo, DriveThumbnail, ProviderLink } from '../drives/driver.ts';
+import type { CallContext, DriveMediaInfo, DriveSubtitle, DriveThumbnail, ProviderLink } from '../drives/driver.ts';
 import { InvalidInputError, UnsupportedError } from '../lib/errors.ts';
 import type { Accounts } from './accounts.ts';
 import { type Entries, type EntryTarget, type EntryView, uncancelled } from './entries.ts';
+import type { Links } from './links.ts';
+import type { Playlists } from './playlists.ts';
 import type { Viewer } from './viewer.ts';
 
 /** What a provider knows of a medium, each asked when it is wanted. */
@@ -9,6 +11,14 @@ export interface MediaView {
   readonly info: () => Promise<DriveMediaInfo | null>;
   /** `quality` as the provider names it; null: its best. */
   readonly playlist: (quality: string | null) => Promise<ProviderLink | null>;
+  /** Null where the provider has none of any file; empty where it has none of this one. */
+  readonly subtitles: () => Promise<readonly SubtitleView[] | null>;
+}
+
+/** Subtitles at an address that any client can open. */
+export interface SubtitleView extends Omit<DriveSubtitle, 'url'> {
+  readonly url: string;
+  readonly expiresAt: Date;
 }
 
 /** Longest name of a quality, in characters: providers' own are about 20 long. */
@@ -17,16 +27,22 @@ export const QUALITY_LENGTH_MAX = 64;
 export interface MediaOptions {
   readonly accounts: Accounts;
   readonly entries: Entries;
+  readonly playlists: Playlists;
+  readonly links: Links;
 }
 
 /** What providers make of pictures, sounds and films. */
 export class Media {
   readonly #accounts: Accounts;
   readonly #entries: Entries;
+  readonly #playlists: Playlists;
+  readonly #links: Links;
 
-  constructor({ accounts, entries }: MediaOptions) {
+  constructor({ accounts, entries, playlists, links }: MediaOptions) {
     this.#accounts = accounts;
     this.#entries = entries;
+    this.#playlists = playlists;
+    this.#links = links;
   }
 
   /** Small pictures of the file; null where the provider makes none. */
@@ -47,11 +63,12 @@ export class Media {
   }
 
   /** What the provider knows of a video, sound or picture; null where it tells nothing. Nothing is asked yet. */
-  of({ account, entry }: EntryView, call: CallContext): MediaView | null {
+  of(viewer: Viewer, view: EntryView, call: CallContext): MediaView | null {
+    const { account, entry } = view;
     const { media } = this.#accounts.openVisible(account).driver;
-    if (!media?.info && !media?.playlist) return null;
+    if (!media?.info && !media?.playlist && !media?.openPlaylist) return null;
     let info: Promise<DriveMediaInfo> | undefined;
-    const playlists = new Map<string | null, Promise<ProviderLink>>();
+    const playlists = new Map<string | null, Promise<ProviderLink | null>>();
     return {
       info: async () => {
         info ??= media.info?.(entry.ref, call);
@@ -59,11 +76,33 @@ export class Media {
       },
       playlist: async (quality) => {
         if (quality !== null) checkQuality(quality, 'quality');
-        const asked = playlists.get(quality) ?? media.playlist?.(entry.ref, quality, call);
-        if (asked) playlists.set(quality, asked);
-        return (await asked) ?? null;
+        const asked = playlists.get(quality) ?? this.#playlist(viewer, view, quality, call);
+        playlists.set(quality, asked);
+        return asked;
+      },
+      subtitles: async () => {
+        const subtitles = (await media.subtitles?.(entry.ref, call)) ?? null;
+        return subtitles?.map((subtitle) => this.#subtitle(viewer, account.id, subtitle)) ?? null;
       },
     };
+  }
+
+  /** By this server where the drive says so; else as the provider gives it. */
+  async #playlist(
+    viewer: Viewer,
+    view: EntryView,
+    quality: string | null,
+    call: CallContext,
+  ): Promise<ProviderLink | null> {
+    const own = await this.#playlists.open(viewer, view, quality, call);
+    if (own) return { url: this.#links.absolute(own.path), headers: {}, expiresAt: own.expiresAt };
+    const { media } = this.#accounts.openVisible(view.account).driver;
+    return (await media?.playlist?.(view.entry.ref, quality, call)) ?? null;
+  }
+
+  #subtitle(viewer: Viewer, accountId: string, subtitle: DriveSubtitle): SubtitleView {
+    const { path, expiresAt } = this.#playlists.subtitle(viewer, accountId, subtitle);
+    return { ...subtitle, url: this.#links.absolute(path), expiresAt };
   }
 
   /**

@@ -17,6 +17,7 @@ import type { DeviceLinks } from './linking/device-links.ts';
 import type { Links } from './links.ts';
 import type { Media } from './media.ts';
 import type { Notices } from './notices.ts';
+import type { Playlists } from './playlists.ts';
 import type { Search } from './search.ts';
 import type { ShareLists } from './share-lists.ts';
 import type { Shares } from './shares.ts';
@@ -50,6 +51,7 @@ export interface Services {
   readonly shares: Shares;
   readonly shareLists: ShareLists;
   readonly media: Media;
+  readonly playlists: Playlists;
   readonly transfers: Transfers;
   readonly uploads: Uploads;
   readonly vaultKeys: VaultKeys;

@@ -168,6 +168,10 @@ const EXAMPLE_ARGS: Readonly<Record<Operation, readonly unknown[]>> = {
   'media.thumbnails': ['x'],
   'media.preview': ['x'],
   'media.playlist': ['x', null],
+  'media.openPlaylist': ['x', null],
+  'media.readPlaylist': [{ path: '/x', type: 'x', adToken: null }],
+  'media.readPart': ['https://media.example/x.ts', null],
+  'media.subtitles': ['x'],
   'media.info': ['x'],
   'media.transcode': ['x', '720P'],
 };

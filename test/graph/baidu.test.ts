@@ -70,9 +70,9 @@ describe('a netdisk account', { timeout: 120_000 }, () => {
     assert.equal(offered.configured, true);
     assert.deepEqual(offered.linkMethods, ['DEVICE_CODE', 'AUTHORIZATION_CODE', 'TOKENS']);
     assert.ok(offered.errorCodes.length > 100);
-    for (const ability of ['LIST', 'UPLOAD', 'READ', 'SEARCH_SEMANTIC', 'SHARE_CREATE', 'THUMBNAIL'])
+    for (const ability of ['LIST', 'UPLOAD', 'READ', 'SEARCH_SEMANTIC', 'SHARE_CREATE', 'THUMBNAIL', 'MEDIA_PLAYLIST'])
       assert.ok(offered.abilities.includes(ability), ability);
-    for (const ability of ['RECYCLE_LIST', 'OFFLINE_ADD', 'MEDIA_PLAYLIST', 'CHANGES', 'SHARE_CANCEL'])
+    for (const ability of ['RECYCLE_LIST', 'OFFLINE_ADD', 'CHANGES', 'SHARE_CANCEL'])
       assert.ok(!offered.abilities.includes(ability), ability);
   });
 

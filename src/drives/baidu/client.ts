@@ -68,6 +68,14 @@ export class BaiduClient {
     return this.#transport.send<Kind>({ ...request, auth: true, signal, ...(priority ? { priority } : {}) });
   }
 
+  /** Without the token, and to any public host: for addresses that Baidu's answers hold. */
+  sendBare<Kind extends OutboundRequest['as']>(
+    request: Omit<OutboundRequest<Kind>, 'auth' | 'signal' | 'priority'>,
+    { signal, priority }: CallContext,
+  ) {
+    return this.#transport.send<Kind>({ ...request, auth: false, signal, ...(priority ? { priority } : {}) });
+  }
+
   /** Asks, and changes nothing: equal questions at one time are one. */
   async get<Schema extends z.ZodType>(
     schema: Schema,

@@ -8,6 +8,7 @@ import { ERROR_CODES, TITLE } from './errors.ts';
 import { createLinking } from './linking.ts';
 import { createListing } from './listing.ts';
 import { createMedia } from './media.ts';
+import { createPlaylists } from './playlists.ts';
 import { createProfile } from './profile.ts';
 import { createSearch } from './search.ts';
 import { createShares } from './shares.ts';
@@ -46,7 +47,7 @@ function createBaiduDriver(account: DriveAccount, services: CloudServices): Driv
     ...createDownload(client),
     ...createProfile(client),
     upload: createUpload(client),
-    media: createMedia(client),
+    media: { ...createMedia(client), ...createPlaylists(client) },
     ...(shares ? { shares } : {}),
   };
 }

@@ -13,7 +13,8 @@ const FREQUENCY_PAUSE_MS = 45_000;
 const BUDGET_PAUSE_MS = 5 * 60_000;
 const RISK_PAUSE_MS = 3_000;
 const BUSY_PAUSE_MS = 2_000;
-const TRANSCODING_PAUSE_MS = 10_000;
+/** Baidu's clients say 10 s and up; longer than a person's request waits, who is rather told. */
+const TRANSCODING_PAUSE_MS = 30_000;
 
 const PAUSES_MS: Readonly<Record<string, number>> = {
   '31034': FREQUENCY_PAUSE_MS,
@@ -42,6 +43,8 @@ export const classify: Classify = (reply, request) => {
   const said = saidBy(reply);
   const item = said?.code === '12' ? failedItem(reply.json) : null;
   if (item !== null) return itemError(item, request.endpoint);
+  // The answer that comes before a playlist: it is read, not refused.
+  if (said?.code === ADVERTISEMENT && request.endpoint === 'streaming') return null;
   if (said)
     return said.oauth ? oauthError(said.code, said.text) : codeError(said.code, said.text, reply, request.endpoint);
   if (reply.text !== null && request.as === 'json' && !isObject(reply.json) && reply.status < 400) {
@@ -53,6 +56,9 @@ export const classify: Classify = (reply, request) => {
 /** The error of one item of a list, or of a task: the code alone says what it is. */
 export const itemError = (code: string | number, endpoint: string): DriveError =>
   codeError(String(code), '', null, endpoint);
+
+/** An advertisement plays before the playlist is given. */
+const ADVERTISEMENT = '133';
 
 interface Said {
   readonly code: string;

@@ -13,4 +13,5 @@ export const RATES: RateTable = {
   superfile2: { concurrent: 3 },
   // More connections bring no speed, and look like a leech.
   download: { concurrent: 4 },
+  segment: { concurrent: 4 },
 };

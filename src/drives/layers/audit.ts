@@ -43,6 +43,10 @@ const LOOKS: ReadonlySet<string> = new Set<Operation>([
   'media.thumbnails',
   'media.preview',
   'media.playlist',
+  'media.openPlaylist',
+  'media.readPlaylist',
+  'media.readPart',
+  'media.subtitles',
   'media.info',
 ]);
 

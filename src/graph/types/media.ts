@@ -1,6 +1,6 @@
 import type { ProviderLink as DriveLink, DriveThumbnail } from '../../drives/driver.ts';
 import type { EntryView } from '../../services/entries.ts';
-import type { MediaView } from '../../services/media.ts';
+import type { MediaView, SubtitleView } from '../../services/media.ts';
 import { builder } from '../builder.ts';
 import { viewerOf } from '../context.ts';
 import { HttpHeader } from './download.ts';
@@ -42,6 +42,25 @@ const ProviderLink = builder.objectRef<DriveLink>('ProviderLink').implement({
   }),
 });
 
+const Subtitle = builder.objectRef<SubtitleView>('Subtitle').implement({
+  description: 'Subtitles of a film.',
+  fields: (t) => ({
+    url: t.exposeString('url', {
+      description: 'Where to get them, from this server, without signing in. Whoever has it has the right.',
+    }),
+    name: t.exposeString('name', {
+      nullable: true,
+      description: 'As the provider calls them; null where it does not.',
+    }),
+    language: t.exposeString('language', {
+      nullable: true,
+      description: 'Their language (BCP 47), as `zh`; null where unknown.',
+    }),
+    format: t.exposeString('format', { description: 'The kind of file: `srt`, `vtt`, `ass`.' }),
+    expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'Until when the URL works.' }),
+  }),
+});
+
 const MediaInfo = builder.objectRef<MediaView>('MediaInfo').implement({
   description: 'What the provider knows of a video, sound or picture. It is asked only for what is selected.',
   fields: (t) => ({
@@ -63,7 +82,7 @@ const MediaInfo = builder.objectRef<MediaView>('MediaInfo').implement({
     playlistUrl: t.string({
       nullable: true,
       description:
-        'A playlist (HLS) to stream it, from the provider; null where it makes none. See `playlist` for headers that it may need.',
+        'A playlist (HLS) to stream it; null where the provider makes none. By way of this server where the provider hides its own: any player can open it then. Else see `playlist` for headers that it may need. May take seconds: some providers play an advertisement first.',
       args: {
         quality: t.arg.string({ description: "A quality as the provider names it; left out: the provider's best." }),
       },
@@ -77,6 +96,15 @@ const MediaInfo = builder.objectRef<MediaView>('MediaInfo').implement({
         quality: t.arg.string({ description: "A quality as the provider names it; left out: the provider's best." }),
       },
       resolve: ({ playlist }, { quality }) => playlist(quality ?? null),
+    }),
+    subtitles: t.field({
+      type: [Subtitle],
+      nullable: true,
+      description: 'Its subtitles, none where it has none; null where the provider keeps none of any film.',
+      resolve: async ({ subtitles }) => {
+        const all = await subtitles();
+        return all && [...all];
+      },
     }),
   }),
 });
@@ -102,7 +130,7 @@ builder.objectFields(File, (t) => ({
     type: MediaInfo,
     nullable: true,
     description: 'What the provider knows of a video, sound or picture; null where it tells nothing.',
-    resolve: (view, _args, { services, signal }) => services.media.of(view, { signal }),
+    resolve: (view, _args, context) => context.services.media.of(viewerOf(context), view, context),
   }),
 }));
 
