@@ -4,6 +4,8 @@ export type UploadRefusal =
   | 'unknown'
   /** It was cancelled, failed, or expired, and its bytes are gone. */
   | 'gone'
+  /** The session or API key that began it was ended. */
+  | 'ended'
   /** Its owner paused it. */
   | 'paused'
   /** Another connection is sending, and does not stop; or this one had to make room for another. */

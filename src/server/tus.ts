@@ -27,6 +27,7 @@ export class TusError extends Error {
 export const REFUSAL_STATUSES: Readonly<Record<UploadRefusal, number>> = {
   unknown: 404,
   gone: 410,
+  ended: 403,
   paused: 423,
   locked: 423,
   finished: 409,

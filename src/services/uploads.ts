@@ -174,7 +174,7 @@ export class Uploads {
       ...plan.row,
       state: 'WAITING',
       phase: 'RECEIVING',
-      source: { type: 'upload' },
+      source: { type: 'upload', grantId: viewer.grantId },
       uploadMetadata,
       uploadTokenHash: hashToken(this.#token(id)),
       expiresAt: addMs(now, uploadExpiryMs),
@@ -298,6 +298,10 @@ export class Uploads {
     const token = this.#token(id);
     // Made with a key that has been rotated since: the new token takes the place of the old one.
     if (transfer.uploadTokenHash !== hashToken(token)) await works.store.setUploadToken(id, hashToken(token));
+    // Asked for again in another session, as after a new sign-in: from now on it lives with that one.
+    if (transfer.source.type === 'upload' && transfer.source.grantId !== viewer.grantId) {
+      await works.store.setUploadGrant(id, viewer.grantId);
+    }
     const expiresAt = transfer.state === 'WAITING' ? (transfer.expiresAt ?? null) : null;
     return { transfer, uploadPath: UPLOADS_PATH + token, chunkBytes: uploadChunkBytes, expiresAt };
   }

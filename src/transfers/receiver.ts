@@ -53,11 +53,16 @@ export class Receiver {
   readonly #parts: ReceiverParts;
   readonly #takeover = new Takeover();
   readonly #hashers = new LRUCache<string, Hasher>({ max: HASHERS_MAX });
-  readonly #unlisten: () => void;
+  /** What comes in just now, and by whose right. */
+  readonly #sending = new Map<string, { readonly userId: string; readonly grantId: string | null }>();
+  readonly #unlisten: readonly (() => void)[];
 
   constructor(parts: ReceiverParts) {
     this.#parts = parts;
-    this.#unlisten = parts.bus.on('transfer.control', ({ transferId }) => void this.release(transferId));
+    this.#unlisten = [
+      parts.bus.on('transfer.control', ({ transferId }) => void this.release(transferId)),
+      parts.bus.on('grant.revoked', (revoked) => this.#stopSendersOf(revoked)),
+    ];
   }
 
   /** The upload as it stands, its offset certain: a connection that is still sending is asked to stop. */
@@ -84,13 +89,20 @@ export class Receiver {
 
   /** Stops every connection, in order. */
   async close(): Promise<void> {
-    this.#unlisten();
+    for (const unlisten of this.#unlisten) unlisten();
     await this.#takeover.stopAll(TAKEOVER_WAIT_MS);
   }
 
   async #find(uploadTokenHash: string): Promise<Transfer> {
     const row = await this.#parts.store.findByUploadToken(uploadTokenHash);
-    if (!row) throw new UploadRefusedError('unknown', 'There is no such upload.');
+    const sender = row && (await this.#parts.store.senderOf(row));
+    if (!row || sender === 'disabled') throw new UploadRefusedError('unknown', 'There is no such upload.');
+    if (sender === 'ended') {
+      throw new UploadRefusedError(
+        'ended',
+        'The session or API key that began this upload has ended. Sign in, and begin it again: with its idempotencyKey it goes on.',
+      );
+    }
     if (row.state === 'FAILED' || row.state === 'CANCELLED' || this.#isExpired(row)) {
       throw new UploadRefusedError('gone', 'This upload was given up, and its bytes are gone. Start it again.');
     }
@@ -101,13 +113,29 @@ export class Receiver {
     return state === 'WAITING' && expiresAt != null && expiresAt <= this.#parts.clock.now();
   }
 
+  #stopSendersOf({
+    userId,
+    grantIds,
+  }: {
+    readonly userId: string;
+    readonly grantIds: readonly string[] | 'all';
+  }): void {
+    for (const [transferId, sender] of this.#sending) {
+      if (sender.userId !== userId) continue;
+      if (grantIds === 'all' || (sender.grantId !== null && grantIds.includes(sender.grantId))) {
+        void this.release(transferId);
+      }
+    }
+  }
+
   /** Does `work` as the only connection, in this process and any other, that touches the upload's file. */
   async #owning(
-    { id, uploadTokenHash }: Transfer,
+    { id, uploadTokenHash, userId, source }: Transfer,
     work: (row: Transfer, stop: AbortSignal) => Promise<Transfer>,
   ): Promise<Transfer> {
     const hold = await this.#takeover.acquire(id, TAKEOVER_WAIT_MS);
     if (!hold) throw locked();
+    this.#sending.set(id, { userId, grantId: source.type === 'upload' ? (source.grantId ?? null) : null });
     try {
       const claimed = await this.#claim(id, uploadTokenHash ?? '');
       const row = await this.#settle(claimed);
@@ -117,6 +145,7 @@ export class Receiver {
         await this.#parts.store.update(id, 'WAITING', row.fence, { leaseOwner: null, leaseUntil: null });
       }
     } finally {
+      this.#sending.delete(id);
       hold.release();
     }
   }
@@ -178,14 +207,18 @@ export class Receiver {
     return { ...row, bytesDone: inflow.offset };
   }
 
-  #recordOffset({ id, fence }: Transfer, bytesDone: number): Promise<boolean> {
+  async #recordOffset(row: Transfer, bytesDone: number): Promise<boolean> {
     const { store, clock, expiryMs } = this.#parts;
+    const { id, fence } = row;
     const now = clock.now();
-    return store.update(id, 'WAITING', fence, {
+    const kept = await store.update(id, 'WAITING', fence, {
       bytesDone,
       leaseUntil: addMs(now, LEASE_MS),
       expiresAt: addMs(now, expiryMs),
     });
+    // Where another process ended the right, its word may have been lost.
+    if (kept && (await store.senderOf(row)) !== 'granted') void this.release(id);
+    return kept;
   }
 
   /** The running hash, if it has seen exactly the bytes before `offset`. */

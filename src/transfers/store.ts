@@ -3,7 +3,6 @@ import type { EventBus } from '../events/bus.ts';
 import type { Clock } from '../lib/clock.ts';
 import { addMs } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
-import { User } from '../storage/entities/identity.ts';
 import { Transfer, TransferEvent, TransferSlice, type TransferState } from '../storage/entities/transfer.ts';
 import type { EntityManager, Storage } from '../storage/orm.ts';
 import { recordEvent } from './journal.ts';
@@ -87,12 +86,30 @@ export class TransferStore {
     await this.#storage.fork().nativeUpdate(Transfer, { id }, { uploadTokenHash });
   }
 
-  /** Null also for a user who was disabled: who has nothing but the upload's address may not fill the disk either. */
-  async findByUploadToken(uploadTokenHash: string): Promise<Transfer | null> {
-    const em = this.#storage.fork();
-    const row = await em.findOne(Transfer, { uploadTokenHash }, { disableIdentityMap: true });
-    if (!row || (await em.count(User, { id: row.userId, disabledAt: { $ne: null } })) > 0) return null;
-    return row;
+  /** From now on the upload lives with this session or API key. */
+  async setUploadGrant(id: string, grantId: string): Promise<void> {
+    await this.#storage.fork().nativeUpdate(Transfer, { id }, { source: { type: 'upload', grantId } });
+  }
+
+  findByUploadToken(uploadTokenHash: string): Promise<Transfer | null> {
+    return this.#storage.fork().findOne(Transfer, { uploadTokenHash }, { disableIdentityMap: true });
+  }
+
+  /**
+   * Whether its user may still send bytes, who shows nothing but the upload's address: not after the session or API key
+   * that began it was ended, nor once the user is disabled. A session that ran out by itself goes on: the upload has an
+   * end of its own, and who uploads for days by the address alone refreshes nothing.
+   */
+  async senderOf({ userId, source }: Transfer): Promise<'granted' | 'ended' | 'disabled'> {
+    const grantId = source.type === 'upload' ? (source.grantId ?? null) : null;
+    const [row] = await this.#storage.fork().execute<{ disabled: number | string; grants: number | string }[]>(
+      `select (select count(*) from users where id = ? and disabled_at is not null) as disabled,
+           (select count(*) from sessions where id = ? and revoked_at is null) +
+           (select count(*) from api_keys where id = ? and revoked_at is null) as grants`,
+      [userId, grantId ?? '', grantId ?? ''],
+    );
+    if (Number(row?.disabled) > 0) return 'disabled';
+    return grantId === null || Number(row?.grants) > 0 ? 'granted' : 'ended';
   }
 
   /**

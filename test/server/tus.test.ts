@@ -72,6 +72,86 @@ describe('the upload protocol', { timeout: 120_000 }, () => {
     assert.equal((await tus('HEAD', uploadUrl)).status, 404);
   });
 
+  describe('ends with the session or key that began it', () => {
+    /** An upload that another grant of a new user has begun, with two of its four bytes. */
+    async function begun(grant: (person: Person) => Promise<string>) {
+      const someone = await registerUser(server);
+      const token = await grant(someone);
+      const input = { name: 'begun', size: 4, idempotencyKey: 'begun' };
+      const { uploadUrl } = await startUpload(server, { ...someone, token }, input);
+      assert.equal((await patch(uploadUrl, 0, Buffer.from('ab'))).status, 204);
+      return { someone, token, input, uploadUrl };
+    }
+    const login = async ({ username, password }: Person): Promise<string> =>
+      (await identify(server, 'login', { username, password })).session.accessToken;
+
+    const ends: Readonly<Record<string, (by: { someone: Person; token: string }) => Promise<unknown>>> = {
+      'by logout': ({ token }) => identify(server, 'logout', {}, { token }),
+      'by logout everywhere': ({ someone }) =>
+        identify(server, 'logout', { everywhere: true }, { token: someone.token }),
+      'by a new password': ({ someone }) =>
+        identify(
+          server,
+          'changePassword',
+          { currentPassword: someone.password, newPassword: 'a better password' },
+          { token: someone.token },
+        ),
+      'when nobody announced it': ({ someone }) =>
+        server.app.storage
+          .fork()
+          .execute('update sessions set revoked_at = created_at where user_id = ?', [someone.userId]),
+    };
+    for (const [how, end] of Object.entries(ends)) {
+      it(how, async () => {
+        const upload = await begun(login);
+        await end(upload);
+        for (const answer of [await patch(upload.uploadUrl, 2, Buffer.from('cd')), await tus('HEAD', upload.uploadUrl)])
+          assert.equal(answer.status, 403);
+        assert.equal((await tus('DELETE', upload.uploadUrl)).status, 403);
+      });
+    }
+
+    it('when the key is revoked', async () => {
+      let keyId = '';
+      const upload = await begun(async ({ token }) => {
+        const key = await createApiKey(server, token, ['READ', 'WRITE']);
+        keyId = key.id;
+        return key.secret;
+      });
+      await identify(server, 'revokeApiKey', { id: keyId }, { token: upload.someone.token });
+      assert.equal((await patch(upload.uploadUrl, 2, Buffer.from('cd'))).status, 403);
+    });
+
+    it('in the middle of a request, and what came counts for who signs in again and asks for it', async () => {
+      const someone = await registerUser(server);
+      const token = await login(someone);
+      const input = { name: 'again', size: 100_000, idempotencyKey: 'again' };
+      const { uploadUrl, transfer } = await startUpload(server, { ...someone, token }, input);
+      const bytes = randomBytes(100_000);
+      const sending = await openPatch(uploadUrl, 0, bytes.length);
+      sending.write(bytes.subarray(0, 40_000));
+      await arrived(transfer.id, 40_000);
+      await identify(server, 'logout', {}, { token });
+      assert.match(await answerOf(sending), /^HTTP\/1.1 423 /);
+      assert.equal((await tus('HEAD', uploadUrl)).status, 403);
+
+      const again = await startUpload(server, someone, input);
+      assert.deepEqual([again.uploadUrl, again.transfer.id], [uploadUrl, transfer.id]);
+      assert.equal((await tus('HEAD', uploadUrl)).headers.get('upload-offset'), '40000');
+      assert.equal((await patch(uploadUrl, 40_000, bytes.subarray(40_000))).status, 204);
+      assert.deepEqual((await settled(server, someone, transfer.id)).error, null);
+    });
+
+    it('not when the session is refreshed, or another one of its user ends', async () => {
+      const upload = await begun(async ({ token }) => token);
+      const { someone, uploadUrl } = upload;
+      await identify(server, 'logout', {}, { token: await login(someone) });
+      const refreshed = await identify(server, 'refreshSession', { refreshToken: someone.refreshToken });
+      assert.equal(refreshed.__typename, 'RefreshSessionPayload');
+      assert.equal((await patch(uploadUrl, 2, Buffer.from('cd'))).status, 204);
+    });
+  });
+
   it('says what it can do to whoever asks', async () => {
     for (const path of ['/uploads', '/uploads/', '/uploads/anything']) {
       const response = await tus('OPTIONS', server.url + path, { 'tus-resumable': undefined });

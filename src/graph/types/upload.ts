@@ -44,7 +44,7 @@ const StartUploadPayload = builder.objectRef<StartedUpload>('StartUploadPayload'
     uploadUrl: t.string({
       nullable: true,
       description:
-        'Where to send the bytes, by tus 1.0. The URL is the right to send: it needs no header, and counts until the upload expires or is cancelled, also after a logout. Null when no bytes are needed.',
+        'Where to send the bytes, by tus 1.0. The URL is the right to send: it needs no header, and counts until the upload expires or is cancelled, or the session or API key that began it is ended; a refreshed session is the same one. After another sign-in, `startUpload` with the same `idempotencyKey` makes it count again. Null when no bytes are needed.',
       resolve: ({ uploadPath }, _args, { services }) => uploadPath && services.links.absolute(uploadPath),
     }),
     chunkSize: t.expose('chunkBytes', {

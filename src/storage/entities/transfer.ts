@@ -31,8 +31,8 @@ export interface StoredFailure {
 
 /** Where a transfer's bytes come from. Plain JSON, so that the job outlives the process. */
 export type TransferSource =
-  /** The client sends them, to the upload URL. */
-  | { readonly type: 'upload' }
+  /** The client sends them, to the upload URL, as long as the session or API key with this id is not ended. */
+  | { readonly type: 'upload'; readonly grantId?: string }
   /** They came with the request and lie in the spool. */
   | { readonly type: 'spool' }
   /** They were copied at the drive by somebody else; the row only tells of it. */
