@@ -1,8 +1,8 @@
-import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type App, createApp } from './app.ts';
 import { type Config, loadConfig } from './config.ts';
 import { ConfigError } from './lib/errors.ts';
+import { checkWritable, makeFolder } from './lib/folders.ts';
 import { createLog, type Logger } from './lib/log.ts';
 import { GRAPHQL_PATH } from './server/graphql.ts';
 import { User } from './storage/entities/identity.ts';
@@ -38,8 +38,8 @@ export async function start(environment: Readonly<Record<string, string | undefi
 
 function prepareDataDir(dataDir: string): void {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+    makeFolder(dataDir);
+    checkWritable(dataDir);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new ConfigError(

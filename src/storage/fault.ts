@@ -1,6 +1,6 @@
 import { ConfigError } from '../lib/errors.ts';
 
-/** What to do about codes of PostgreSQL (by SQLSTATE), of the network, and of SQLite. */
+/** What to do about codes of PostgreSQL (by SQLSTATE), of the network, of the file system, and of SQLite. */
 const ADVICE: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'Nothing listens there. Start the database, or mend DATABASE_URL.',
   ENOTFOUND: 'There is no such host. Mend DATABASE_URL.',
@@ -10,6 +10,13 @@ const ADVICE: Readonly<Record<string, string>> = {
   '28000': 'It refuses this user. Mend DATABASE_URL.',
   '3D000': 'There is no such database there. Create it, or mend DATABASE_URL.',
   '42501': 'This user may not make tables there. Grant it the right to create in the schema.',
+  ENOENT: 'There is no such folder, and none can be made there. Mend DATABASE_URL.',
+  ENOTDIR: 'A file stands where its folder should be. Mend DATABASE_URL.',
+  EISDIR: 'It is a folder. Name a file in DATABASE_URL.',
+  EACCES: 'This user may not write there. Give it the right to, or mend DATABASE_URL.',
+  EPERM: 'This user may not write there. Give it the right to, or mend DATABASE_URL.',
+  EROFS: 'Nothing can be written there. Mend DATABASE_URL.',
+  ENOSPC: 'The disk is full.',
   SQLITE_NOTADB: 'The file is no SQLite database. Move it away, or mend DATABASE_URL.',
   SQLITE_CORRUPT: 'The file is damaged. Restore it from a backup.',
   SQLITE_CANTOPEN: 'The file cannot be opened. Look at the rights of its folder, or mend DATABASE_URL.',

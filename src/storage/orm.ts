@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { MigrationObject } from '@mikro-orm/core';
@@ -7,6 +7,7 @@ import { MikroORM as PostgresOrm } from '@mikro-orm/postgresql';
 import { type AbstractSqlDriver, type Options, type SqlEntityManager, UnderscoreNamingStrategy } from '@mikro-orm/sql';
 import { MikroORM as SqliteOrm } from '@mikro-orm/sqlite';
 import { ConfigError } from '../lib/errors.ts';
+import { makeFolder } from '../lib/folders.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Secret } from '../lib/secret.ts';
 import { ENTITIES } from './entities/index.ts';
@@ -83,7 +84,7 @@ async function connect(options: StorageOptions): Promise<{ dialect: Dialect; orm
   const path = sqlitePathOf(url);
   const inMemory = path === ':memory:';
   if (!inMemory) {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(path));
     // Made here, so that nobody else may read it, whatever the folder allows; SQLite gives its other files the same mode.
     closeSync(openSync(path, 'a', 0o600));
   }

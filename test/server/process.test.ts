@@ -89,6 +89,13 @@ describe('the program', () => {
       await assertFails(t, { DATA_DIR: join(folder, 'file') }, [/data folder/, /set DATA_DIR/]);
     });
 
+    it('the data folder is where no folder can be', { timeout: 30_000 }, async (t) => {
+      for (const path of ['/proc/panql', '/proc/self', '/dev/null/panql']) {
+        await assertFails(t, { DATA_DIR: path }, [new RegExp(`data folder ${path}`), /set DATA_DIR/]);
+      }
+      await assertFails(t, { DATABASE_URL: 'sqlite:/proc/panql/x.sqlite' }, [/DATABASE_URL/]);
+    });
+
     it('the database does not answer', (t) =>
       assertFails(t, { DATABASE_URL: 'postgres://me:hunter2@127.0.0.1:1/panql' }, [
         /127\.0\.0\.1:1\/panql/,
