@@ -7,6 +7,7 @@ const EXECUTABLE = process.env.PANQL_TEST_CHROMIUM ?? '/usr/bin/chromium';
 const ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
+  '--disable-dev-shm-usage', // A container has 64 MB of it.
   '--disable-quic',
   '--no-first-run',
   '--disable-background-networking',
