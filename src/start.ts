@@ -5,6 +5,7 @@ import { ConfigError } from './lib/errors.ts';
 import { checkWritable, makeFolder } from './lib/folders.ts';
 import { createLog, type Logger } from './lib/log.ts';
 import { GRAPHQL_PATH } from './server/graphql.ts';
+import { UNSPECIFIED_HOSTS } from './server/origin.ts';
 import { User } from './storage/entities/identity.ts';
 
 /** How long a server in production goes on after SIGTERM, so that its load balancer notices, in milliseconds. */
@@ -28,6 +29,7 @@ export async function start(environment: Readonly<Record<string, string | undefi
     await listen(app);
     endOnSignal(app, log);
     log.info({ port: config.port, host: config.host }, 'listening');
+    if (linksAreLocal(config)) log.warn('PUBLIC_URL is not set: links are of use on this machine alone');
     process.stderr.write(await welcome(app));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -113,11 +115,18 @@ async function welcome({ config, storage, services }: App): Promise<string> {
   const lines = [
     ['API', api],
     ...(config.graphiql ? [['GraphiQL', `${api} (open it in a browser)`]] : []),
+    ...(linksAreLocal(config) ? [['Links', `${services.links.absolute('')} ${LINKS_ADVICE}`]] : []),
     ['Data', `${config.dataDir}${storage.dialect === 'postgres' ? ', with the database of DATABASE_URL' : ''}`],
     ['Mail', config.smtpUrl ? 'by SMTP_URL' : `not sent: written to ${join(config.dataDir, 'outbox')}`],
   ];
   return `\nPanQL is ready.\n\n${lines.map(([name, value]) => `  ${name?.padEnd(10)}${value}\n`).join('')}${await firstSteps(config, storage)}\n`;
 }
+
+/** The address of links is guessed, and nobody but this machine can use it: the server listens to others, too. */
+const linksAreLocal = ({ publicUrl, host }: Config): boolean => publicUrl === null && UNSPECIFIED_HOSTS.has(host);
+
+const LINKS_ADVICE =
+  '(of uploads, downloads and direct links: of use on this machine alone. Set PUBLIC_URL to the address that clients use)';
 
 async function firstSteps(config: Config, storage: App['storage']): Promise<string> {
   if ((await storage.fork().count(User)) > 0) return '';

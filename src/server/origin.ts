@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 
 /** Hosts that mean every interface: nobody can call one by that name. */
-const UNSPECIFIED_HOSTS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+export const UNSPECIFIED_HOSTS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 
 /**
  * Where clients reach the server: PUBLIC_URL, else the address it listens on. A request's Host header is not asked: it is

@@ -52,6 +52,18 @@ describe('the program', () => {
     assert.equal((await fetch(`${url}/health/ready`)).status, 200);
   });
 
+  it('says that links are of no use to others, where it listens to them and was not told its address', async (t) => {
+    const { server } = await launch(t, MAIN, { HOST: '0.0.0.0' });
+    await server.logged('PUBLIC_URL is not set: links are of use on this machine alone');
+    await server.url();
+    assert.match(server.stderr, /Links +http:\/\/localhost:\d+ .*Set PUBLIC_URL/);
+    for (const settings of [{ HOST: '0.0.0.0', PUBLIC_URL: 'https://panql.example' }, {}] as Record<string, string>[]) {
+      const told = await launch(t, MAIN, settings);
+      await told.server.url();
+      assert.doesNotMatch(told.server.stderr, /Set PUBLIC_URL/);
+    }
+  });
+
   it('does not speak of the first user when there is one', async (t) => {
     const { server, dataDir } = await launch(t, MAIN);
     await register(await server.url());
