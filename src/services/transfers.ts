@@ -5,6 +5,7 @@ import { Transfer, type TransferRoute, type TransferState } from '../storage/ent
 import type { Storage } from '../storage/orm.ts';
 import { failureOf } from '../transfers/failures.ts';
 import type { TransferWorks } from '../transfers/open.ts';
+import { isAcquired } from '../transfers/sources.ts';
 import { COMMIT_PHASE, isFinal, STATE_DEADLINES_MS } from '../transfers/states.ts';
 import type { NewTransfer } from '../transfers/store.ts';
 import type { TransferView } from '../transfers/watch.ts';
@@ -113,7 +114,7 @@ export class Transfers {
     const { store, watch } = this.#works;
     const now = this.#clock.now();
     const resumed =
-      row.phase === 'RECEIVING'
+      row.source.type === 'upload' && row.phase === 'RECEIVING'
         ? await store.change(id, 'awaitBytes', { expiresAt: addMs(now, this.#uploadExpiryMs) })
         : await store.change(id, 'resume', { expiresAt: addMs(now, STATE_DEADLINES_MS.QUEUED), runAfter: now });
     if (!resumed) throw await this.#refusal(id, 'resumed', row);
@@ -145,12 +146,13 @@ export class Transfers {
   async retry(viewer: Viewer, id: string): Promise<TransferView> {
     const row = await this.#own(viewer, id);
     const { store, spool, watch } = this.#works;
-    if (row.state === 'FAILED' && (await spool.size(id)) !== row.bytesTotal) {
+    const isHere = row.bytesTotal != null && (await spool.size(id)) === row.bytesTotal;
+    if (row.state === 'FAILED' && !isHere && !isAcquired(row.source)) {
       throw new ConflictError('The bytes of this transfer are no longer here. Upload the file again.');
     }
     const now = this.#clock.now();
     const queued = await store.change(id, 'retry', {
-      phase: 'HASHING',
+      phase: isHere ? 'HASHING' : 'RECEIVING',
       failure: null,
       finishedAt: null,
       attempts: 0,

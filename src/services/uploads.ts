@@ -29,8 +29,6 @@ export const UPLOADS_PATH = '/uploads/';
 
 /** Uploads of one user that may wait for bytes at one time: each holds a row, and whatever part of its file came. */
 export const OPEN_UPLOADS_MAX = 10_000;
-/** Room on the disk that no upload may take, in bytes: the database and the small uploads need some. */
-const DISK_RESERVE_BYTES = 256 * 1024 * 1024;
 /** How long a small upload is waited for before it is answered as it stands, in milliseconds. */
 const SMALL_UPLOAD_WAIT_MS = 10_000;
 
@@ -281,7 +279,7 @@ export class Uploads {
 
   async #checkRoom(viewer: Viewer, sizeBytes: number): Promise<void> {
     const { works } = this.#options;
-    if (sizeBytes > (await works.spool.freeBytes()) - DISK_RESERVE_BYTES) {
+    if (!(await works.spool.hasRoom(sizeBytes))) {
       throw new StorageFullError('The server has no room for this file just now.', { retryable: true });
     }
     if ((await works.store.countWaiting(viewer.userId)) >= OPEN_UPLOADS_MAX) {

@@ -3,10 +3,12 @@ import type { EventBus } from '../events/bus.ts';
 import { addMs, type Clock } from '../lib/clock.ts';
 import { type DomainError, IntegrityError, UnavailableError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
-import type { Transfer } from '../storage/entities/transfer.ts';
+import type { Transfer, TransferPhase } from '../storage/entities/transfer.ts';
+import { ACQUIRE_LIMITS, type AcquireLimits, acquire } from './acquire.ts';
 import { ClaimLostError, type Delivered } from './delivery.ts';
 import { ATTEMPTS_MAX, backoffMs, domainFailure, isUncertain, storedFailureOf } from './failures.ts';
 import type { ProgressBoard } from './progress.ts';
+import type { Sources } from './sources.ts';
 import type { Spool } from './spool.ts';
 import { COMMIT_PHASE, RETRY_WINDOW_MS, STATE_DEADLINES_MS } from './states.ts';
 import { LEASE_MS, type TransferStore } from './store.ts';
@@ -38,7 +40,9 @@ export interface EngineParts {
   readonly owner: string;
   /** The drive of a user's account, ready for use. Throws a DomainError when it cannot be used. */
   readonly openDrive: (userId: string, accountId: string) => Promise<Driver>;
-  readonly limits?: Partial<EngineLimits>;
+  /** How bytes are had that nobody sends. */
+  readonly sources: Sources;
+  readonly limits?: Partial<EngineLimits & AcquireLimits>;
   readonly random?: () => number;
 }
 
@@ -146,7 +150,9 @@ export class Engine {
       const { openDrive, spool, store } = this.#parts;
       const driver = await openDrive(row.userId, row.accountId);
       const call = { signal: controller.signal, priority: 'bulk' } as const;
-      const delivered = await deliver({ row, driver, spool, store, progress, call, log });
+      const delivery = { row, driver, spool, store, progress, call, log };
+      await acquire(delivery, this.#parts.sources, { ...ACQUIRE_LIMITS, ...this.#parts.limits });
+      const delivered = await deliver(delivery);
       progress.stop();
       await this.#succeed(row, delivered, log);
     } catch (error) {
@@ -203,8 +209,7 @@ export class Engine {
     if (error instanceof ClaimLostError || reason === 'lost') return;
     const { store, clock } = this.#parts;
     const now = clock.now();
-    // What the drive may have done is looked for first at the next try.
-    const phase = row.phase === COMMIT_PHASE && isUncertain(error) ? COMMIT_PHASE : 'HASHING';
+    const phase = phaseToGoOnWith(row, error);
     const queued = { phase, expiresAt: addMs(now, STATE_DEADLINES_MS.QUEUED) } as const;
     const guard = { fence: row.fence };
     if (aborted) {
@@ -258,6 +263,12 @@ export class Engine {
     const waitMs = at.getTime() - this.#parts.clock.now().getTime();
     if (waitMs < this.#limits.pollMs) setTimeout(() => this.#wake(), Math.max(0, waitMs)).unref();
   }
+}
+
+/** Where the next try begins. What the drive may have done is looked for first. */
+function phaseToGoOnWith({ phase }: Transfer, error: unknown): TransferPhase {
+  if (phase === 'RECEIVING' || (phase === COMMIT_PHASE && isUncertain(error))) return phase;
+  return 'HASHING';
 }
 
 const GIVEN_UP = `The transfer was begun ${ATTEMPTS_MAX} times, and did not come to an end. Retry it later.`;

@@ -30,7 +30,15 @@ export interface InflowParts {
   readonly record: (offset: number, hasher: Hasher | null) => Promise<boolean>;
 }
 
-/** The bytes of one request on their way into the file: counted, hashed, written, synced, recorded. */
+/** How a body ended. */
+export interface BodyEnd {
+  /** By itself, behind its last byte. */
+  readonly whole: boolean;
+  /** What broke it off, where that was told. */
+  readonly fault: unknown;
+}
+
+/** The bytes of one body on their way into the file: counted, hashed, written, synced, recorded. */
 export class Inflow {
   readonly #parts: InflowParts;
   readonly #start: number;
@@ -63,10 +71,11 @@ export class Inflow {
   }
 
   /** Takes the body in until it ends, breaks off, or `stop` is aborted. The body itself is left open. */
-  async take(body: Readable, stop: AbortSignal): Promise<void> {
+  async take(body: Readable, stop: AbortSignal): Promise<BodyEnd> {
     try {
-      const whole = await this.#pour(body, stop);
-      if (this.#checksum) await this.#settleChecksum(this.#checksum, whole);
+      const end = await this.#pour(body, stop);
+      if (this.#checksum) await this.#settleChecksum(this.#checksum, end.whole);
+      return end;
     } catch (error) {
       // Of a refused body nothing counts; of one that met a full disk, what was written does.
       if (!isDiskFull(error) || this.#checksum) this.#written = this.#recorded;
@@ -81,8 +90,7 @@ export class Inflow {
     }
   }
 
-  /** Whether the body came to its own end. */
-  async #pour(body: Readable, stop: AbortSignal): Promise<boolean> {
+  async #pour(body: Readable, stop: AbortSignal): Promise<BodyEnd> {
     const sink = new Writable({
       highWaterMark: BUFFER_BYTES,
       write: (chunk: Buffer, _encoding, done) => void this.#take([chunk]).then(() => done(), done),
@@ -90,6 +98,7 @@ export class Inflow {
       writev: (chunks, done) => void this.#take(chunks.map(({ chunk }) => chunk as Buffer)).then(() => done(), done),
     });
     let whole = false;
+    let fault: unknown = null;
     const end = (): void => {
       body.unpipe(sink);
       sink.end();
@@ -97,13 +106,17 @@ export class Inflow {
     const onEnd = (): void => {
       whole = true;
     };
-    body.once('end', onEnd).once('close', end).on('error', end);
+    const onError = (error: unknown): void => {
+      fault = error;
+      end();
+    };
+    body.once('end', onEnd).once('close', end).on('error', onError);
     stop.addEventListener('abort', end);
     try {
       if (stop.aborted || body.destroyed) end();
       else body.pipe(sink);
       await promisify(finished)(sink);
-      return whole;
+      return { whole, fault };
     } finally {
       body.unpipe(sink).off('end', onEnd).off('close', end);
       stop.removeEventListener('abort', end);

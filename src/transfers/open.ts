@@ -8,9 +8,11 @@ import type { Logger } from '../lib/log.ts';
 import type { Transfer } from '../storage/entities/transfer.ts';
 import type { Storage } from '../storage/orm.ts';
 import { Engine } from './engine.ts';
+import { entrySource } from './entry-source.ts';
 import { Journal } from './journal.ts';
 import { ProgressBoard } from './progress.ts';
 import { Receiver } from './receiver.ts';
+import type { Sources } from './sources.ts';
 import { Spool } from './spool.ts';
 import { TransferStore } from './store.ts';
 import { Sweeper } from './sweep.ts';
@@ -27,6 +29,8 @@ export interface TransferOptions {
   readonly uploadExpiryMs: number;
   /** The drive of a user's account, ready for use. Throws a DomainError when it cannot be used. */
   readonly openDrive: (userId: string, accountId: string) => Promise<Driver>;
+  /** How bytes are had that lie elsewhere than in a drive. */
+  readonly sources?: Omit<Sources, 'entry'>;
 }
 
 /** What moves bytes, put together. */
@@ -57,7 +61,8 @@ export async function openTransfers(options: TransferOptions): Promise<TransferW
   const journal = new Journal(storage);
   const progress = new ProgressBoard(bus);
   const receiver = new Receiver({ store, spool, bus, clock, progress, owner, expiryMs });
-  const engine = new Engine({ store, spool, bus, clock, log, progress, owner, openDrive });
+  const sources: Sources = { ...options.sources, entry: entrySource(openDrive) };
+  const engine = new Engine({ store, spool, bus, clock, log, progress, owner, openDrive, sources });
   const discard = async (row: Transfer): Promise<void> => {
     try {
       void bus.publish('transfer.control', { transferId: row.id, action: 'cancel' });

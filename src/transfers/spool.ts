@@ -6,6 +6,9 @@ const SUFFIX = '.part';
 /** Names are ids of rows, which are UUIDs: nothing that a client chooses becomes part of a path. */
 const TRANSFER_ID = /^[0-9a-f-]{36}$/;
 
+/** Room on the disk that no transfer may take, in bytes: the database needs some. */
+const DISK_RESERVE_BYTES = 256 * 1024 * 1024;
+
 export interface SpooledPart {
   readonly transferId: string;
   readonly modifiedAt: Date;
@@ -112,10 +115,10 @@ export class Spool {
     return parts;
   }
 
-  /** Bytes that the disk can still take. */
-  async freeBytes(): Promise<number> {
+  /** Whether the disk can take so many bytes, and keep {@link DISK_RESERVE_BYTES}. */
+  async hasRoom(bytes: number): Promise<boolean> {
     const { bavail, bsize } = await statfs(this.#folder);
-    return bavail * bsize;
+    return bytes <= bavail * bsize - DISK_RESERVE_BYTES;
   }
 
   /** A new file is only durable once its folder is. Windows cannot sync a folder, and orders this itself. */

@@ -296,6 +296,7 @@ const EMPTY_ROW = {
   phase: null,
   route: null,
   onConflict: 'FAIL' as const,
+  sourceVersion: null,
   mimeType: null,
   expectedHashes: {},
   hashAlgorithms: [],

@@ -48,7 +48,7 @@ export class Sweeper {
     for (let rows = await store.expired(now, BATCH); rows.length > 0; rows = await store.expired(now, BATCH)) {
       for (const row of rows) {
         const failure = new CancelledError(
-          row.phase === 'RECEIVING'
+          row.source.type === 'upload' && row.phase === 'RECEIVING'
             ? 'The upload expired before all of its bytes came. Start it again.'
             : 'The transfer made no progress for too long, and was given up. Start it again.',
         );

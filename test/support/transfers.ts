@@ -10,10 +10,11 @@ import { hashToken, newId, newToken } from '../../src/lib/ids.ts';
 import { createLog } from '../../src/lib/log.ts';
 import type { Transfer } from '../../src/storage/entities/transfer.ts';
 import type { Storage } from '../../src/storage/orm.ts';
-import { Engine, type EngineLimits } from '../../src/transfers/engine.ts';
+import { Engine, type EngineParts } from '../../src/transfers/engine.ts';
 import { Journal } from '../../src/transfers/journal.ts';
 import { ProgressBoard } from '../../src/transfers/progress.ts';
 import { Receiver } from '../../src/transfers/receiver.ts';
+import type { Sources } from '../../src/transfers/sources.ts';
 import { Spool } from '../../src/transfers/spool.ts';
 import { type NewTransfer, TransferStore } from '../../src/transfers/store.ts';
 import { Sweeper } from '../../src/transfers/sweep.ts';
@@ -49,7 +50,7 @@ export interface TransferParts {
   readonly watch: Watch;
   readonly sweeper: Sweeper;
   /** A worker on the given drive; it begins when it is started. */
-  engine(driver: Driver, limits?: Partial<EngineLimits>): Engine;
+  engine(driver: Driver, limits?: EngineParts['limits'], sources?: Sources): Engine;
   /** An upload that waits for its bytes; gives its row and its token's hash. */
   upload(given?: Partial<NewTransfer>): Promise<{ row: Transfer; tokenHash: string }>;
   /** A transfer whose bytes are in the spool already, waiting for a worker. */
@@ -133,9 +134,9 @@ async function makeParts(
     receiver,
     watch,
     sweeper,
-    engine: (driver, limits = {}) => {
+    engine: (driver, limits = {}, sources = {}) => {
       const engine = new Engine({
-        ...{ store, spool, bus, clock, log, progress, owner, limits },
+        ...{ store, spool, bus, clock, log, progress, owner, limits, sources },
         openDrive: async () => driver,
         random: () => 0,
       });

@@ -29,12 +29,24 @@ export interface StoredFailure {
   readonly issues?: readonly { readonly path: readonly (string | number)[]; readonly message: string }[];
 }
 
+export interface EntrySource {
+  readonly type: 'entry';
+  readonly accountId: string;
+  readonly ref: string;
+}
+
 /** Where a transfer's bytes come from. Plain JSON, so that the job outlives the process. */
 export type TransferSource =
   /** The client sends them, to the upload URL, as long as the session or API key with this id is not ended. */
   | { readonly type: 'upload'; readonly grantId?: string }
   /** They came with the request and lie in the spool. */
   | { readonly type: 'spool' }
+  /** A file of a drive, perhaps of the same one. */
+  | EntrySource
+  /** The server fetches them from an address. */
+  | { readonly type: 'url'; readonly url: string }
+  /** A file of the server. */
+  | { readonly type: 'file'; readonly path: string }
   /** They were copied at the drive by somebody else; the row only tells of it. */
   | { readonly type: 'none' };
 
@@ -60,6 +72,8 @@ const TransferSchema = defineEntity({
     name: p.string().length(255),
     onConflict: p.string().length(8).$type<ConflictPolicy>(),
     source: p.json().$type<TransferSource>(),
+    /** What of the source the received bytes are: its revision, ETag or the like. Null: they cannot be continued. */
+    sourceVersion: p.text().nullable(),
     mimeType: p.string().length(128).nullable(),
     /** Hashes that the client promised, by algorithm, lower-case hex. */
     expectedHashes: p.json().$type<StoredHashes>(),

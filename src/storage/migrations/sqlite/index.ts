@@ -2,10 +2,12 @@ import type { MigrationObject } from '@mikro-orm/core';
 import { Initial } from './20261120000000-initial.ts';
 import { Search } from './20261120000001-search.ts';
 import { SharedStates } from './20261126074500-shared-states.ts';
+import { TransferSources } from './20261126075500-transfer-sources.ts';
 
 /** In the order in which they run. A new migration adds one line here. */
 export const SQLITE_MIGRATIONS: MigrationObject[] = [
   { name: '20261120000000-initial', class: Initial },
   { name: '20261120000001-search', class: Search },
   { name: '20261126074500-shared-states', class: SharedStates },
+  { name: '20261126075500-transfer-sources', class: TransferSources },
 ];

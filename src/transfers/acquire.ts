@@ -1,0 +1,126 @@
+import { DriveError } from '../drives/errors.ts';
+import { IntegrityError, StorageFullError, TooLargeError, UnavailableError, UnsupportedError } from '../lib/errors.ts';
+import { UploadRefusedError } from '../lib/upload-refusal.ts';
+import { type Delivery, keep } from './delivery.ts';
+import { Hasher } from './hasher.ts';
+import { Inflow } from './inflow.ts';
+import { isAcquired, type OpenedSource, openSource, type Sources } from './sources.ts';
+import type { TransferChanges } from './store.ts';
+
+/** Most bytes of a source that does not tell its size. */
+export const UNTOLD_BYTES_MAX = 64 * 1024 ** 3;
+/** How long a source may give no byte, in milliseconds. */
+export const STALL_MS = 60_000;
+
+export interface AcquireLimits {
+  readonly untoldBytesMax: number;
+  readonly stallMs: number;
+}
+
+export const ACQUIRE_LIMITS: AcquireLimits = { untoldBytesMax: UNTOLD_BYTES_MAX, stallMs: STALL_MS };
+
+/**
+ * Brings the bytes of the row's source into the spool, unless they are there. What came before an interruption is kept,
+ * and the source goes on behind it as long as it is still the same; else it begins anew. Memory: a megabyte.
+ */
+export async function acquire(delivery: Delivery, sources: Sources, limits: AcquireLimits): Promise<void> {
+  const { row, spool, call } = delivery;
+  if (row.phase !== 'RECEIVING' || !isAcquired(row.source)) return;
+  const offset = Math.min(row.bytesDone, (await spool.size(row.id)) ?? 0);
+  const version = row.sourceVersion ?? null;
+  const opening = openSource(sources, { source: row.source, userId: row.userId, offset, version, call });
+  if (!opening) throw new UnsupportedError('This server does not take files from there.', null);
+  const opened = await opening;
+  try {
+    await receive(delivery, opened, limits);
+  } finally {
+    opened.body.on('error', () => {}).destroy(); // What breaks now, nobody waits for.
+  }
+}
+
+async function receive(delivery: Delivery, opened: OpenedSource, limits: AcquireLimits): Promise<void> {
+  const { row, spool, progress, call } = delivery;
+  const { offset, version, sizeBytes } = opened;
+  const bytesMax = sizeBytes ?? limits.untoldBytesMax;
+  await checkRoom(delivery, (sizeBytes ?? offset) - offset);
+  // Before the first byte: what is in the file from here on is of this version.
+  await keep(delivery, { bytesDone: offset, sourceVersion: version, bytesTotal: sizeBytes, spoolHashes: null });
+
+  const stalled = new Stall(limits.stallMs);
+  const inflow = new Inflow({
+    writer: await spool.writer(row.id, offset),
+    hasher: offset === 0 ? Hasher.of(row.hashAlgorithms) : null,
+    bytesMax: bytesMax - offset,
+    checksum: null,
+    onBytes: (bytes) => {
+      stalled.moved();
+      progress.report('RECEIVING', bytes);
+    },
+    record: async (bytesDone, hasher) => {
+      // The last offset of a source that told its size comes when the body has ended, and not before.
+      await keep(delivery, { bytesDone, ...(bytesDone === sizeBytes ? received(bytesDone, hasher) : {}) });
+      await checkRoom(delivery, sizeBytes === null ? 0 : sizeBytes - bytesDone);
+      return true;
+    },
+  });
+  try {
+    const end = await inflow.take(opened.body, AbortSignal.any([call.signal, stalled.signal]));
+    if (inflow.offset === sizeBytes) return;
+    call.signal.throwIfAborted();
+    if (stalled.signal.aborted) throw new UnavailableError('The source gave no more bytes. It is asked again later.');
+    if (sizeBytes !== null || !end.whole) throw broken(end.fault);
+  } catch (error) {
+    throw isTooLong(error) ? tooLong(sizeBytes, bytesMax) : error;
+  } finally {
+    stalled.end();
+  }
+  await keep(delivery, received(inflow.offset, inflow.hasher));
+}
+
+/** All bytes are here; their hashes too, if they came in one go. */
+const received = (bytesTotal: number, hasher: Hasher | null): TransferChanges => ({
+  phase: 'HASHING',
+  bytesTotal,
+  spoolHashes: hasher?.hashes() ?? null,
+});
+
+/** @throws StorageFullError, which may pass. */
+async function checkRoom({ spool }: Delivery, bytes: number): Promise<void> {
+  if (await spool.hasRoom(bytes)) return;
+  throw new StorageFullError('The server has no room for this file just now.', { retryable: true });
+}
+
+const isTooLong = (error: unknown): boolean => error instanceof UploadRefusedError && error.refusal === 'tooLarge';
+
+const tooLong = (sizeBytes: number | null, bytesMax: number): Error =>
+  sizeBytes === null
+    ? new TooLargeError(`The source does not tell its size, and has more than ${bytesMax} bytes.`)
+    : new IntegrityError(`The source has more than the ${sizeBytes} bytes that it told of.`);
+
+/** A source that broke off goes on another time. */
+const broken = (fault: unknown): Error =>
+  fault instanceof DriveError
+    ? fault
+    : new UnavailableError('The source broke off before all of its bytes came.', { cause: fault });
+
+/** Aborts when nothing moved for a while. */
+class Stall {
+  readonly #controller = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(stallMs: number) {
+    this.#timer = setTimeout(() => this.#controller.abort(), stallMs).unref();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  moved(): void {
+    this.#timer.refresh();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+}
