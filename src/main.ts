@@ -18,6 +18,9 @@ enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/panql', import.
 if (process.argv[2] === 'vault:rotate') {
   const { rotateVault } = await import('./rotate-vault.ts');
   await rotateVault(process.env);
+} else if (process.argv[2] === 'backup') {
+  const { backUpTo } = await import('./backup.ts');
+  await backUpTo(process.argv[3], process.env);
 } else {
   const { start } = await import('./start.ts');
   await start(process.env);

@@ -67,7 +67,7 @@ const imports: Import[] = files.flatMap((file) => {
 });
 
 /** The composition: these alone may know everything. */
-const COMPOSITION = new Set(['main', 'start', 'rotate-vault', 'app', 'config']);
+const COMPOSITION = new Set(['main', 'start', 'rotate-vault', 'backup', 'app', 'config']);
 
 /** A drive is named in the registry; and a new user's own drive is made in the transaction that makes the user. */
 const NAMES_A_DRIVE = new Set(['drives/registry.ts', 'services/identity/registration.ts']);
