@@ -53,7 +53,7 @@ export function deletingSuite(drive: Subject): void {
       const { folder } = await deletedTree();
       const shown = (await binned()).filter(({ name }) => name === folder.name);
       assert.equal(shown.length, 1);
-      assert.ok(shown[0]?.deletedAt);
+      if (!drive.is('untold_deletion')) assert.ok(shown[0]?.deletedAt);
       assert.ok((await binned()).every(({ name }) => name !== 'inside.txt'));
     });
 
@@ -71,7 +71,8 @@ export function deletingSuite(drive: Subject): void {
     it('gives a tree back to where it was', restoring, async () => {
       const { parent, folder } = await deletedTree();
       const restored = await drive.run('recycleBin.restore', await binRefOf(folder), call);
-      assert.equal(restored.parentRef, parent.ref);
+      // Not every provider tells the folder of what comes back.
+      assert.ok(restored.parentRef === null || restored.parentRef === parent.ref);
       assert.deepEqual(await drive.names(parent.ref), [folder.name]);
       assert.deepEqual(await drive.names(restored.ref), ['inside.txt']);
       assert.ok((await binned()).every(({ name }) => name !== folder.name));
@@ -89,7 +90,8 @@ export function deletingSuite(drive: Subject): void {
       const { parent, folder } = await deletedTree();
       await drive.run('remove', parent.ref, {}, call);
       const restored = await drive.run('recycleBin.restore', await binRefOf(folder), call);
-      assert.equal(restored.parentRef, drive.driver.rootRef);
+      if (drive.is('restores_folders')) assert.equal(restored.path?.split('/').at(-2), parent.name);
+      else assert.equal(restored.parentRef, drive.driver.rootRef);
       assert.deepEqual(await drive.names(restored.ref), ['inside.txt']);
     });
 

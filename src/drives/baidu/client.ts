@@ -30,6 +30,7 @@ export const LIST_PAGE_MAX = 1000;
 const METAS_MAX = 100;
 
 const REF = /^[1-9]\d{0,19}$/;
+export const isRef = (ref: string): boolean => REF.test(ref);
 
 /** How the parts of the driver speak with Baidu about one account. */
 export class BaiduClient {
@@ -83,24 +84,27 @@ export class BaiduClient {
     url: string,
     query: QueryValues,
     call: CallContext,
+    headers: Readonly<Record<string, string>> = {},
   ): Promise<z.infer<Schema>> {
-    const request = { method: 'GET', url, query, endpoint, as: 'json', idempotent: true, shareable: true } as const;
+    const asked = { method: 'GET', url, query, headers, endpoint } as const;
+    const request = { ...asked, as: 'json', idempotent: true, shareable: true } as const;
     return parsed(schema, (await this.send(request, call)).body);
   }
 
   async post<Schema extends z.ZodType>(
     schema: Schema,
     endpoint: string,
-    { url = XPAN_FILE, query, form, idempotent = false }: Post,
+    { url = XPAN_FILE, query, form, headers = {}, idempotent = false }: Post,
     call: CallContext,
   ): Promise<z.infer<Schema>> {
-    const request = { method: 'POST', url, query, body: { form }, endpoint, as: 'json', idempotent } as const;
+    const asked = { method: 'POST', url, query, headers, body: { form }, endpoint } as const;
+    const request = { ...asked, as: 'json', idempotent } as const;
     return parsed(schema, (await this.send(request, call)).body);
   }
 
   /** What Baidu knows of entries of the drive, by ref; what is not there is absent. */
   async metas(refs: readonly string[], call: CallContext, more: QueryValues = {}): Promise<Map<string, WireMeta>> {
-    const ids = [...new Set(refs)].filter((ref) => REF.test(ref));
+    const ids = [...new Set(refs)].filter(isRef);
     const found = new Map<string, WireMeta>();
     for (let at = 0; at < ids.length; at += METAS_MAX) {
       // Written as text: ids are whole numbers here, some of them larger than a float holds.
@@ -175,6 +179,7 @@ interface Post {
   readonly url?: string;
   readonly query: QueryValues;
   readonly form: QueryValues;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly idempotent?: boolean;
 }
 

@@ -10,6 +10,7 @@ import { createListing } from './listing.ts';
 import { createMedia } from './media.ts';
 import { createPlaylists } from './playlists.ts';
 import { createProfile } from './profile.ts';
+import { createRecycleBin } from './recycling.ts';
 import { createSearch } from './search.ts';
 import { createShares } from './shares.ts';
 import { createUpload, FILE_BYTES_LIMIT } from './upload.ts';
@@ -49,5 +50,6 @@ function createBaiduDriver(account: DriveAccount, services: CloudServices): Driv
     upload: createUpload(client),
     media: { ...createMedia(client), ...createPlaylists(client) },
     ...(shares ? { shares } : {}),
+    ...(services.baidu.unverified ? { recycleBin: createRecycleBin(client) } : {}),
   };
 }

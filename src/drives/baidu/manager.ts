@@ -39,7 +39,8 @@ export async function manage(
   if (taskid !== undefined && String(taskid) !== '0') await finished(baidu, String(taskid), call);
 }
 
-async function finished(baidu: BaiduClient, taskid: string, call: CallContext): Promise<void> {
+/** Waits for a task that a change left behind. @throws DriveError with what it failed of */
+export async function finished(baidu: BaiduClient, taskid: string, call: CallContext): Promise<void> {
   for (let polls = 0; polls < POLLS_MAX; polls += 1) {
     await sleep(baidu.timer, POLLS_MS[polls] ?? POLLS_MS.at(-1) ?? 0, call.signal);
     const task = await baidu.get(TASK, 'taskquery', '/share/taskquery', { taskid }, call);

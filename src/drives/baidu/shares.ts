@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { addMs } from '../../lib/clock.ts';
 import type { Shares } from '../driver.ts';
 import { type BaiduClient, invalid } from './client.ts';
+import { createShareRecords } from './share-records.ts';
+import { createShareSaving } from './share-saving.ts';
 import { ROOT_REF } from './wire.ts';
 
 const DAY_MS = 86_400_000;
@@ -20,10 +22,18 @@ const SHARED = z.object({
   }),
 });
 
-/** The paid share service. Null while the operator has not set the number of the application, without which it is closed. */
+/**
+ * The paid share service, which is closed without the number of the application; and, where the operator wants it, what
+ * Baidu's own page does with shares. Null where there is neither.
+ */
 export function createShares(baidu: BaiduClient): Shares | null {
-  const { appId } = baidu.settings;
-  if (appId === null) return null;
+  const { appId, unverified } = baidu.settings;
+  const records = unverified ? createShareRecords(baidu) : null;
+  if (appId === null) return records;
+  return { ...createSharing(baidu, appId), ...createShareSaving(baidu, appId), ...records };
+}
+
+function createSharing(baidu: BaiduClient, appId: string): Shares {
   return {
     async create(refs, { days, password, remark, ticket }, call) {
       if (days === null || days < 1) throw invalid('needs a number of days for a share, as in 1, 7 or 30.');

@@ -4,7 +4,7 @@ import type { DriveEntry, FileCategory } from '../driver.ts';
 import { mimeTypeOf } from '../shared/categories.ts';
 
 /** Keys whose numbers are ids: some are beyond 2⁵³, and one arrives as a float at times. */
-export const TEXT_KEYS = ['fs_id', 'fsid', 'uk', 'taskid', 'request_id', 'share_id', 'oper_id'];
+export const TEXT_KEYS = ['fs_id', 'fsid', 'uk', 'taskid', 'request_id', 'share_id', 'oper_id', 'to_fs_id'];
 
 /** Baidu's numbers for kinds of file, from 1. */
 export const CATEGORIES: readonly FileCategory[] = [
@@ -36,7 +36,8 @@ export const FILE = z.object({
 export type WireFile = z.infer<typeof FILE>;
 
 /** An empty list comes as an object from some calls. */
-const listOf = <Item extends z.ZodType>(item: Item) => z.union([z.array(item), z.object({}).transform(() => [])]);
+export const listOf = <Item extends z.ZodType>(item: Item) =>
+  z.union([z.array(item), z.object({}).transform(() => [])]);
 
 export const FILE_LIST = z.object({ list: listOf(FILE) });
 export const TYPED_LIST = z.object({ info: listOf(FILE) });

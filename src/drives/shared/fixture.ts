@@ -30,6 +30,10 @@ export const QUIRKS = [
   'folders_first',
   /** Nothing ends an upload but time. */
   'no_abort',
+  /** The recycle bin does not tell since when an entry is in it. */
+  'untold_deletion',
+  /** What comes back from the recycle bin brings its folder along, when that is gone. */
+  'restores_folders',
 ] as const;
 export type Quirk = (typeof QUIRKS)[number];
 
