@@ -6,6 +6,7 @@ import type { CloudServices } from './drives/cloud.ts';
 import type { DriveDefinition } from './drives/driver.ts';
 import type { EntryChanged } from './drives/local/context.ts';
 import { sweepLocalDrives } from './drives/local/sweep.ts';
+import { ReadCache } from './drives/read-cache.ts';
 import type { DriveServices } from './drives/registry.ts';
 import type { EventBus } from './events/bus.ts';
 import { openEventBus } from './events/open.ts';
@@ -158,13 +159,21 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     timer: overrides.driveTimer ?? systemTimer,
     tokensOf: (account) => new AccountTokens(tokenParts, account, drives.renewalOf(account.provider)),
   };
-  const drives = new Drives(driveServices, { metrics: metrics.driveCalled }, overrides.drives);
+  const reads = new ReadCache({
+    now: () => clock.now(),
+    nowMs: () => systemTimer.nowMs(),
+    onWrite: (accountId) => void events.publish('account.written', { accountId }),
+  });
+  for (const topic of ['account.written', 'account.changed', 'offlineTask.changed'] as const) {
+    events.on(topic, ({ accountId }) => reads.forget(accountId));
+  }
+  const drives = new Drives(driveServices, { metrics: metrics.driveCalled, reads }, overrides.drives);
   const accounts = new Accounts({ storage, drives, events, clock });
   const linker = new AccountLinker({ storage, vault, drives, accounts, events, audit, clock, log });
   const deviceLinks = new DeviceLinks({ storage, vault, linker, events, clock, log });
   const authorizations = new Authorizations({ storage, vault, linker, links, clock });
   const credentialLinks = new CredentialLinks({ linker, accounts, drives, clock });
-  const entries = new Entries(accounts);
+  const entries = new Entries(accounts, config.listCacheMs);
   const idempotency = new Idempotency({ storage, clock, timer: systemTimer });
   const editing = new Editing({ accounts, entries, idempotency, log });
   const search = new Search(accounts, log);

@@ -58,6 +58,7 @@ const SETTINGS = {
     .default(4 * 1024 ** 3),
   UPLOAD_EXPIRY_HOURS: z.coerce.number().positive().default(24),
   REGISTRATION: z.enum(REGISTRATION_MODES).default('open'),
+  LIST_CACHE_SECONDS: z.coerce.number().min(0).max(60).default(10),
   SMTP_URL: z
     .string()
     .regex(/^smtps?:\/\//, 'must be smtp://… or smtps://…')
@@ -107,6 +108,8 @@ export interface Config {
   readonly uploadRequestBytesMax: number;
   readonly uploadExpiryMs: number;
   readonly registration: RegistrationMode;
+  /** How long what a provider listed is given again; 0: never. */
+  readonly listCacheMs: number;
   readonly smtpUrl: Secret | null;
   readonly mailFrom: string;
   readonly logLevel: string;
@@ -184,6 +187,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     uploadRequestBytesMax: settings.UPLOAD_REQUEST_BYTES_MAX,
     uploadExpiryMs: settings.UPLOAD_EXPIRY_HOURS * 3_600_000,
     registration: settings.REGISTRATION,
+    listCacheMs: settings.LIST_CACHE_SECONDS * 1000,
     smtpUrl: secret(settings.SMTP_URL),
     mailFrom: settings.MAIL_FROM,
     logLevel: settings.LOG_LEVEL,

@@ -44,6 +44,8 @@ export interface Page<Item> {
   readonly nextCursor: string | null;
   /** All items, where the provider tells. */
   readonly totalCount: number | null;
+  /** When the provider told it. Absent: now. The driver leaves it out. */
+  readonly fetchedAt?: Date;
   /** A cursor for each item, where the listing can begin after any of them; else the page's own cursor is used. */
   readonly itemCursors?: readonly string[];
 }
@@ -69,6 +71,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   /** Interactive requests go before bulk ones. Default interactive. */
   readonly priority?: 'interactive' | 'bulk';
+  /** How old what was read before may be to be given again, in milliseconds. Default 0: the provider is asked. */
+  readonly maxAgeMs?: number;
 }
 
 /**

@@ -4,6 +4,7 @@ import type { DriveAccount, DriveDefinition, Driver, ProviderId } from './driver
 import { DriveError } from './errors.ts';
 import { abilityLayer } from './layers/ability.ts';
 import { type AuditSink, auditLayer } from './layers/audit.ts';
+import { cacheLayer } from './layers/cache.ts';
 import type { DriveCall, DriveLayer } from './layers/call.ts';
 import { deadlineLayer } from './layers/deadline.ts';
 import { type MetricsSink, metricsLayer } from './layers/metrics.ts';
@@ -15,6 +16,7 @@ import {
   type OperationResult,
   wrapActs,
 } from './operations.ts';
+import type { ReadCache } from './read-cache.ts';
 
 /** One account's drive, ready for use: every act passes the layers. */
 export interface Drive {
@@ -30,6 +32,8 @@ export interface Drive {
 export interface DriveSinks {
   readonly metrics?: MetricsSink;
   readonly audit?: AuditSink;
+  /** What was read of drives that are elsewhere. */
+  readonly reads?: ReadCache;
   /** How long an act may take; for tests. */
   readonly deadlineMsOf?: (operation: string) => number;
 }
@@ -43,7 +47,7 @@ export function openDrive<Services>(
 ): Drive {
   const bare = definition.create(account, services);
   const identity = { provider: definition.id, accountId: account.id };
-  const funnel = compose(layersOf(sinks), (call) => act(bare, call));
+  const funnel = compose(layersOf(sinks, definition), (call) => act(bare, call));
 
   const run = (operation: string, args: readonly unknown[]): Promise<unknown> => {
     const context = args.at(-1);
@@ -66,13 +70,16 @@ export function openDrive<Services>(
 }
 
 /**
- * Outermost first. Metrics and audit see also what is refused; an absent ability is refused before a clock starts; the
- * deadline is next to the driver, so that it counts the driver's own time.
+ * Outermost first. Metrics and audit see also what is refused; an absent ability is refused before a clock starts; what
+ * was read before costs no time of the driver's, and of what several read at once each may leave by itself; the deadline
+ * is next to the driver, so that it counts the driver's own time.
  */
-const layersOf = (sinks: DriveSinks): readonly DriveLayer[] => [
+const layersOf = (sinks: DriveSinks, { linkMethods }: Pick<DriveDefinition, 'linkMethods'>): readonly DriveLayer[] => [
   ...(sinks.metrics ? [metricsLayer(sinks.metrics)] : []),
   ...(sinks.audit ? [auditLayer(sinks.audit)] : []),
   abilityLayer,
+  // What needs no linking is on this machine, and read faster than remembered.
+  ...(sinks.reads && !linkMethods.includes('NONE') ? [cacheLayer(sinks.reads)] : []),
   deadlineLayer(sinks.deadlineMsOf),
 ];
 

@@ -22,6 +22,43 @@ type ActOf<Path extends Operation> = Path extends `${infer Part extends Facet}.$
 export type OperationArgs<Path extends Operation> = Parameters<ActOf<Path>>;
 export type OperationResult<Path extends Operation> = ReturnType<ActOf<Path>>;
 
+/**
+ * Acts that change nothing; any other counts as a change, so that a new one cannot be forgotten. A slice is none of its own: the
+ * begin and the end of its upload tell enough.
+ */
+export const LOOKS: ReadonlySet<string> = new Set<Operation>([
+  'list',
+  'stat',
+  'read',
+  'count',
+  'statMany',
+  'resolve',
+  'pathOf',
+  'listRecursive',
+  'listByCategory',
+  'searchByName',
+  'searchByMeaning',
+  'profile',
+  'usage',
+  'changes',
+  'link',
+  'recycleBin.list',
+  'upload.putSlice',
+  'shares.list',
+  'offline.list',
+  'offline.stat',
+  'offline.readTorrent',
+  'offline.allowance',
+  'media.thumbnails',
+  'media.preview',
+  'media.playlist',
+  'media.openPlaylist',
+  'media.readPlaylist',
+  'media.readPart',
+  'media.subtitles',
+  'media.info',
+]);
+
 type AnyAct = (...args: unknown[]) => Promise<unknown>;
 
 /** The driver's act at a path, bound; null when it has none. */

@@ -19,6 +19,8 @@ export interface Topics {
    */
   'transfer.control': { readonly transferId: string; readonly action: 'pause' | 'cancel' | 'release' };
   'account.changed': { readonly accountId: string };
+  /** An act of ours changed something in an account of a provider: what was read of it before is old. */
+  'account.written': { readonly accountId: string };
   'deviceLink.changed': { readonly deviceLinkId: string };
   'offlineTask.changed': { readonly accountId: string; readonly taskId: string };
   /** An entry of a folder changed; `sequence` is its place in the change journal where there is one. */

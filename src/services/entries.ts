@@ -45,12 +45,20 @@ const STAT_BATCH = 100;
 /** A call that nobody cancels. A signal of its own, as listeners would pile up on a shared one. */
 export const uncancelled = (): CallContext => ({ signal: new AbortController().signal });
 
+/** How long an entry that was looked up is given again, in milliseconds, where listings are for longer. */
+const ENTRY_AGE_MS = 5_000;
+
 /** What is in the accounts, for reading. */
 export class Entries {
   readonly #accounts: Accounts;
+  readonly #listAgeMs: number;
+  readonly #entryAgeMs: number;
 
-  constructor(accounts: Accounts) {
+  /** @param listAgeMs How long what a provider listed is given again to a caller that names no age. */
+  constructor(accounts: Accounts, listAgeMs: number) {
     this.#accounts = accounts;
+    this.#listAgeMs = listAgeMs;
+    this.#entryAgeMs = Math.min(listAgeMs, ENTRY_AGE_MS);
   }
 
   /**
@@ -69,6 +77,11 @@ export class Entries {
     } catch (error) {
       throw error instanceof NotFoundError ? noSuchEntry(error) : error;
     }
+  }
+
+  /** As {@link resolve}, to look at it only: what was told a short while ago is good enough. */
+  look(viewer: Viewer, target: EntryTarget, call: CallContext): Promise<ResolvedEntry> {
+    return this.resolve(viewer, target, { maxAgeMs: this.#entryAgeMs, ...call });
   }
 
   /** As {@link resolve}, for a folder that something is put into. `at` names the input for the error. */
@@ -101,7 +114,7 @@ export class Entries {
         const entries = await this.#statAll(
           account,
           wanted.map(({ ref }) => ref),
-          call,
+          { maxAgeMs: this.#entryAgeMs, ...call },
         );
         for (const [index, key] of wanted.entries()) {
           const entry = entries[index] ?? null;
@@ -129,7 +142,7 @@ export class Entries {
     return viewsOf(
       account,
       await readPage(
-        (request) => driver.list(entry.ref, options, request, call),
+        (request) => driver.list(entry.ref, options, request, this.#listing(call)),
         page,
         driver.capabilities.listPageMax,
       ),
@@ -143,7 +156,7 @@ export class Entries {
     call: CallContext,
   ): Promise<number | null> {
     const { driver } = this.#accounts.openVisible(account);
-    return (await driver.count?.(entry.ref, options, call)) ?? null;
+    return (await driver.count?.(entry.ref, options, this.#listing(call))) ?? null;
   }
 
   /**
@@ -158,6 +171,7 @@ export class Entries {
   ): Promise<ItemPage<EntryView>> {
     const { driver, run } = this.#accounts.openVisible(account);
     const folder = folderRef ?? driver.rootRef;
+    const listing = this.#listing(call);
     if (category && recursive === false) {
       throw InvalidInputError.at('recursive', 'must not be false with a category: its files are listed at any depth');
     }
@@ -165,9 +179,9 @@ export class Entries {
       account,
       await readPage(
         (request) => {
-          if (category) return run('listByCategory', category, folderRef, request, call);
-          if (recursive) return run('listRecursive', folder, request, call);
-          return driver.list(folder, {}, request, call);
+          if (category) return run('listByCategory', category, folderRef, request, listing);
+          if (recursive) return run('listRecursive', folder, request, listing);
+          return driver.list(folder, {}, request, listing);
         },
         page,
         driver.capabilities.listPageMax,
@@ -188,12 +202,16 @@ export class Entries {
   async pathOf({ account, entry }: EntryView, call: CallContext): Promise<string | null> {
     if (entry.path !== null || entry.deletedAt !== null) return entry.path;
     const { driver } = this.#accounts.openVisible(account);
-    return (await driver.pathOf?.(entry.ref, call)) ?? null;
+    return (await driver.pathOf?.(entry.ref, this.#listing(call))) ?? null;
   }
 
   /** What people use the file for: as the provider tells, else by its name. */
   categoryOf({ entry }: EntryView): FileCategory {
     return entry.category ?? categoryOf(entry.name);
+  }
+
+  #listing(call: CallContext): CallContext {
+    return { maxAgeMs: this.#listAgeMs, ...call };
   }
 
   async #statAll(

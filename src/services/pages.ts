@@ -9,6 +9,8 @@ export interface ItemPage<Item> {
   readonly cursors: readonly string[];
   readonly hasNextPage: boolean;
   readonly totalCount?: number | null;
+  /** When the oldest of it was read from the provider; null: it is as now. */
+  readonly fetchedAt?: Date | null;
 }
 
 /** What a service is asked for. */
@@ -32,10 +34,12 @@ export async function readPage<Item>(
 ): Promise<ItemPage<Item>> {
   const items: Item[] = [];
   const cursors: string[] = [];
+  let fetchedAt: Date | null = null;
   let place = after === null ? START : placeOf(after);
   for (;;) {
     const size = place.skip > 0 ? place.size : Math.min(limit - items.length, pageMax);
     const page = await read(list, { cursor: place.cursor, limit: size }, items.length === 0 && after !== null);
+    if (page.fetchedAt && (fetchedAt === null || page.fetchedAt < fetchedAt)) fetchedAt = page.fetchedAt;
     const shown = page.items.slice(place.skip, place.skip + limit - items.length);
     for (const [index, item] of shown.entries()) {
       items.push(item);
@@ -43,7 +47,8 @@ export async function readPage<Item>(
     }
     const isCutShort = page.items.length > place.skip + shown.length;
     if (isCutShort || page.nextCursor === null || items.length === limit) {
-      return { items, cursors, hasNextPage: isCutShort || page.nextCursor !== null, totalCount: page.totalCount };
+      const hasNextPage = isCutShort || page.nextCursor !== null;
+      return { items, cursors, hasNextPage, totalCount: page.totalCount, fetchedAt };
     }
     place = { ...START, cursor: page.nextCursor };
   }

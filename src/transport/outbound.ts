@@ -2,13 +2,14 @@ import { randomInt } from 'node:crypto';
 import { Agent } from 'undici';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import type { DriveError } from '../lib/drive-error.ts';
+import { Flights } from '../lib/flights.ts';
 import { compose } from '../lib/layers.ts';
 import type { Logger } from '../lib/log.ts';
 import { systemTimer, type Timer } from '../lib/timer.ts';
 import type { Classify } from './classify.ts';
 import type { AddressGuard } from './guard.ts';
 import { httpExchange } from './http.ts';
-import { coalesceLayer, type Flights } from './layers/coalesce.ts';
+import { coalesceLayer } from './layers/coalesce.ts';
 import { logLayer, type RequestMetricsSink } from './layers/log.ts';
 import { rateLayer } from './layers/rate.ts';
 import { type Authorize, newRefreshState, type RefreshState, refreshLayer, type TokenStore } from './layers/refresh.ts';
@@ -76,7 +77,7 @@ const ACCOUNTS_KEPT = 1000;
 interface AccountState {
   readonly limiter: Limiter;
   readonly refresh: RefreshState;
-  readonly flights: Flights;
+  readonly flights: Flights<Answer>;
 }
 
 export function createOutbound({
@@ -105,7 +106,11 @@ export function createOutbound({
     const known = accounts.get(accountId);
     if (known) return known;
     if (accounts.size >= ACCOUNTS_KEPT) forgetIdle(accounts);
-    const state = { limiter: createLimiter(accountId, rates), refresh: newRefreshState(), flights: new Map() };
+    const state = {
+      limiter: createLimiter(accountId, rates),
+      refresh: newRefreshState(),
+      flights: new Flights<Answer>(),
+    };
     accounts.set(accountId, state);
     return state;
   };

@@ -48,6 +48,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     PORT: '0',
     DATA_DIR: dataDir,
     LOG_LEVEL: 'debug',
+    LIST_CACHE_SECONDS: '0', // Tests change what is at a provider, and look at once.
     ...options.settings,
   });
   const logLines: string[] = [];

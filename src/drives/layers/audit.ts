@@ -1,4 +1,4 @@
-import type { Operation } from '../operations.ts';
+import { LOOKS, type Operation } from '../operations.ts';
 import type { DriveCall, DriveLayer, Outcome } from './call.ts';
 import { outcomeOf } from './metrics.ts';
 
@@ -12,43 +12,6 @@ export interface DriveAuditRecord {
 }
 
 export type AuditSink = (record: DriveAuditRecord) => void;
-
-/**
- * Acts that change nothing; any other is recorded, so that a new one cannot be forgotten. A slice is none of its own: the
- * begin and the end of its upload tell enough.
- */
-const LOOKS: ReadonlySet<string> = new Set<Operation>([
-  'list',
-  'stat',
-  'read',
-  'count',
-  'statMany',
-  'resolve',
-  'pathOf',
-  'listRecursive',
-  'listByCategory',
-  'searchByName',
-  'searchByMeaning',
-  'profile',
-  'usage',
-  'changes',
-  'link',
-  'recycleBin.list',
-  'upload.putSlice',
-  'shares.list',
-  'offline.list',
-  'offline.stat',
-  'offline.readTorrent',
-  'offline.allowance',
-  'media.thumbnails',
-  'media.preview',
-  'media.playlist',
-  'media.openPlaylist',
-  'media.readPlaylist',
-  'media.readPart',
-  'media.subtitles',
-  'media.info',
-]);
 
 /** Tells who changed what, whether it worked or not. Only refs go out: options may hold a share's password. */
 export const auditLayer =

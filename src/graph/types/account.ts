@@ -9,7 +9,7 @@ import { viewerOf } from '../context.ts';
 import { enumValues } from '../enums.ts';
 import { decodeEntryId, decodeIdOf } from '../ids.ts';
 import { found } from '../loaders.ts';
-import { EntryConnection, EntryInterface, entryConnection, Folder, findEntry } from './entry.ts';
+import { EntryConnection, EntryInterface, entryConnection, Folder, findEntry, MAX_AGE, maxAge } from './entry.ts';
 import { FileCategoryEnum } from './file.ts';
 import { AbilityEnum, ProviderIdEnum } from './provider.ts';
 import { UserType } from './user.ts';
@@ -169,12 +169,13 @@ builder.node(CloudAccount, {
         folderId: t.arg.id({ description: 'The folder to begin at; left out: the root.' }),
         first: t.arg.int({ description: 'At most this many, from 1 to 100. Default 50.' }),
         after: t.arg.string({ description: 'A cursor of the same listing, to begin behind it.' }),
+        maxAgeSeconds: t.arg.int({ description: MAX_AGE }),
       },
-      resolve: async (account, { category, recursive, folderId, ...page }, { services, signal }) => {
+      resolve: async (account, { category, recursive, folderId, maxAgeSeconds, ...page }, { services, signal }) => {
         const folderRef = folderId == null ? null : folderRefOf(account, String(folderId));
-        const entries = await services.entries.list(account, { category, recursive, folderRef }, pageQuery(page), {
-          signal,
-        });
+        const selection = { category, recursive, folderRef };
+        const call = { signal, ...maxAge(maxAgeSeconds) };
+        const entries = await services.entries.list(account, selection, pageQuery(page), call);
         return entryConnection(entries, page);
       },
     }),

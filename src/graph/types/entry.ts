@@ -1,5 +1,5 @@
 import type { ConflictPolicy, EntryKind, ListOptions } from '../../drives/driver.ts';
-import { NotFoundError } from '../../lib/errors.ts';
+import { InvalidInputError, NotFoundError } from '../../lib/errors.ts';
 import type { EntryTarget, EntryView } from '../../services/entries.ts';
 import { builder } from '../builder.ts';
 import { connectionComplexity, type ItemPage, type PageArguments, pageQuery, toConnection } from '../connection.ts';
@@ -100,6 +100,7 @@ export const EntryEdge = builder.edgeObject({
 });
 
 interface EntryConnectionShape extends ReturnType<typeof toConnection<EntryView>> {
+  readonly fetchedAt: Date | null;
   /** Asks how many there are, where the page does not tell. */
   readonly countAll?: (() => Promise<number | null>) | undefined;
 }
@@ -118,6 +119,12 @@ export const EntryConnection = builder.connectionObject(
           return totalCount ?? countAll?.() ?? null;
         },
       }),
+      fetchedAt: t.field({
+        type: 'DateTime',
+        nullable: true,
+        description: 'When the provider told the oldest part of the page; null where it is as now, as on LOCAL.',
+        resolve: (connection) => (connection as unknown as EntryConnectionShape).fetchedAt,
+      }),
     }),
   },
   EntryEdge,
@@ -128,7 +135,17 @@ export const entryConnection = (
   page: ItemPage<EntryView>,
   { after }: PageArguments,
   countAll?: EntryConnectionShape['countAll'],
-): EntryConnectionShape => ({ ...toConnection(page, after ?? null), countAll });
+): EntryConnectionShape => ({ ...toConnection(page, after ?? null), fetchedAt: page.fetchedAt ?? null, countAll });
+
+export const MAX_AGE =
+  'At most this many seconds old, up to 60; 0: the provider is asked. Left out: as the server is set, 10 by default. Of no effect on LOCAL.';
+
+/** @throws InvalidInputError when it is negative. */
+export function maxAge(maxAgeSeconds: number | null | undefined): { readonly maxAgeMs?: number } {
+  if (maxAgeSeconds == null) return {};
+  if (maxAgeSeconds < 0) throw InvalidInputError.at('maxAgeSeconds', 'must be 0 or more');
+  return { maxAgeMs: maxAgeSeconds * 1000 };
+}
 
 const EntrySortEnum = builder.enumType('EntrySort', {
   description: 'What a listing is sorted by.',
@@ -164,18 +181,26 @@ builder.node(Folder, {
     children: t.field({
       type: EntryConnection,
       description:
-        'What is directly in the folder. Fails as a whole when the provider fails: a part is never given as all. `UNSUPPORTED` when the drive has not the sort asked for.',
+        'What is directly in the folder, as the provider told it a few seconds ago at most: see `fetchedAt`. Fails as a whole when the provider fails: a part is never given as all. `UNSUPPORTED` when the drive has not the sort asked for.',
       complexity: connectionComplexity,
       args: {
         first: t.arg.int({ description: 'At most this many, from 1 to 100. Default 50.' }),
         after: t.arg.string({ description: 'A cursor of the same listing, to begin behind it.' }),
         orderBy: t.arg({ type: EntryOrder, description: 'How to sort; left out: as the drive likes best.' }),
         kind: t.arg({ type: EntryKindEnum, description: 'Only files or only folders; left out: both.' }),
+        maxAgeSeconds: t.arg.int({ description: MAX_AGE }),
       },
-      resolve: async (folder, { orderBy, kind, ...page }, { services: { entries }, signal }) => {
+      resolve: async (
+        folder,
+        { orderBy, kind, maxAgeSeconds, ...page },
+        { services: { entries }, loaders, signal },
+      ) => {
+        // However the folder was found: as the parent of its children it is not asked for again.
+        loaders.entry.prime({ accountId: folder.account.id, ref: folder.entry.ref }, folder);
         const options: ListOptions = { ...(orderBy ? { orderBy } : {}), ...(kind ? { kind } : {}) };
-        const children = await entries.children(folder, options, pageQuery(page), { signal });
-        return entryConnection(children, page, () => entries.count(folder, options, { signal }));
+        const call = { signal, ...maxAge(maxAgeSeconds) };
+        const children = await entries.children(folder, options, pageQuery(page), call);
+        return entryConnection(children, page, () => entries.count(folder, options, call));
       },
     }),
   }),
@@ -239,7 +264,7 @@ export async function findEntry(target: EntryTarget, context: GraphContext): Pro
   if (target === null) return null;
   if ('ref' in target) return context.loaders.entry.load(target);
   try {
-    return await context.services.entries.resolve(viewerOf(context), target, { signal: context.signal });
+    return await context.services.entries.look(viewerOf(context), target, { signal: context.signal });
   } catch (error) {
     if (error instanceof NotFoundError) return null;
     throw error;
