@@ -80,10 +80,31 @@ const SETTINGS = {
   BAIDU_PAN_URL: httpUrl.default('https://pan.baidu.com'),
   BAIDU_PCS_URL: httpUrl.default('https://d.pcs.baidu.com'),
   BAIDU_UNVERIFIED: boolean.default(false),
+  PAN115_CLIENT_ID: z.string().regex(/^\d+$/, 'must be the number of the application').optional(),
+  PAN115_CLIENT_SECRET: z.string().optional(),
+  PAN115_REDIRECT_URI: z.string().optional(),
+  PAN115_PASSPORT_URL: httpUrl.default('https://passportapi.115.com'),
+  PAN115_QRCODE_URL: httpUrl.default('https://qrcodeapi.115.com'),
+  PAN115_API_URL: httpUrl.default('https://proapi.115.com'),
+  PAN115_OSS_URL: httpUrl.optional(),
+  PAN115_PART_BYTES: z.coerce
+    .number()
+    .int()
+    .min(100 * 1024)
+    .max(64 * 1024 * 1024)
+    .default(10 * 1024 * 1024),
 } as const;
 
 /** Settings that may come from a file named in `<NAME>_FILE`, as container secrets do. */
-const FROM_FILE = ['VAULT_KEYS', 'JWT_KEYS', 'DATABASE_URL', 'REDIS_URL', 'SMTP_URL', 'BAIDU_CLIENT_SECRET'] as const;
+const FROM_FILE = [
+  'VAULT_KEYS',
+  'JWT_KEYS',
+  'DATABASE_URL',
+  'REDIS_URL',
+  'SMTP_URL',
+  'BAIDU_CLIENT_SECRET',
+  'PAN115_CLIENT_SECRET',
+] as const;
 
 /** The names of every setting that is read, for the test of `.env.example`. */
 export const SETTING_NAMES: readonly string[] = [...Object.keys(SETTINGS), ...FROM_FILE.map((name) => `${name}_FILE`)];
@@ -120,6 +141,7 @@ export interface Config {
   readonly outboundAllowCidrs: readonly string[];
   readonly importDirs: readonly string[];
   readonly baidu: BaiduConfig;
+  readonly pan115: Pan115Config;
 }
 
 /** The operator's application at Baidu. */
@@ -133,6 +155,18 @@ export interface BaiduConfig {
   readonly panUrl: string;
   readonly pcsUrl: string;
   readonly unverified: boolean;
+}
+
+/** The operator's application at 115. */
+export interface Pan115Config {
+  readonly clientId: string | null;
+  readonly clientSecret: Secret | null;
+  readonly redirectUri: string | null;
+  readonly passportUrl: string;
+  readonly qrcodeUrl: string;
+  readonly apiUrl: string;
+  readonly ossUrl: string | null;
+  readonly partBytes: number;
 }
 
 const secret = (value: string | undefined): Secret | null => (value === undefined ? null : new Secret(value));
@@ -207,6 +241,16 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
       panUrl: settings.BAIDU_PAN_URL,
       pcsUrl: settings.BAIDU_PCS_URL,
       unverified: settings.BAIDU_UNVERIFIED,
+    },
+    pan115: {
+      clientId: settings.PAN115_CLIENT_ID ?? null,
+      clientSecret: secret(settings.PAN115_CLIENT_SECRET),
+      redirectUri: settings.PAN115_REDIRECT_URI ?? null,
+      passportUrl: settings.PAN115_PASSPORT_URL,
+      qrcodeUrl: settings.PAN115_QRCODE_URL,
+      apiUrl: settings.PAN115_API_URL,
+      ossUrl: settings.PAN115_OSS_URL ?? null,
+      partBytes: settings.PAN115_PART_BYTES,
     },
   });
 }

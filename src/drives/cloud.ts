@@ -31,3 +31,24 @@ export interface CloudServices {
   readonly tokensOf: (account: { readonly id: string; readonly provider: ProviderId }) => TokenStore;
   readonly baidu: BaiduSettings;
 }
+
+/** The operator's application at 115, and where its hosts are. */
+export interface Pan115Settings {
+  /** Null: no sign-in by code or page; tokens that another application got are taken all the same. */
+  readonly clientId: string | null;
+  /** For sign-in by page only. */
+  readonly clientSecret: Secret | null;
+  /** What is registered with the provider; null: this server's own callback. */
+  readonly redirectUri: string | null;
+  readonly passportUrl: string;
+  readonly qrcodeUrl: string;
+  readonly apiUrl: string;
+  /** Where the bytes of uploads go, in place of the storage that 115 names; null: there. */
+  readonly ossUrl: string | null;
+  /** Size of the parts in which files are sent, in bytes; larger where there would be too many. */
+  readonly partBytes: number;
+}
+
+export interface Pan115Services extends CloudServices {
+  readonly pan115: Pan115Settings;
+}

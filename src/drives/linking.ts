@@ -84,4 +84,6 @@ export interface Linking {
   revoke?(credentials: Credentials, call: CallContext): Promise<boolean>;
   /** How often one refresh token may be sent again when its answer was lost; beyond, the account needs its person. */
   readonly refreshResendMax: number;
+  /** Shortest time between two refreshes of one account, in milliseconds, where the provider refuses the second. */
+  readonly refreshIntervalMinMs?: number;
 }

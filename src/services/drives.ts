@@ -46,7 +46,11 @@ export class Drives {
     const linking = this.linkingOf(provider);
     const refresh = linking?.refresh;
     if (!linking || !refresh) return null;
-    return { resendMax: linking.refreshResendMax, renew: (credentials, signal) => refresh(credentials, { signal }) };
+    return {
+      resendMax: linking.refreshResendMax,
+      intervalMinMs: linking.refreshIntervalMinMs ?? 0,
+      renew: (credentials, signal) => refresh(credentials, { signal }),
+    };
   }
 
   /** The provider's name for a person. */

@@ -21,6 +21,8 @@ export interface Renewal {
   renew(credentials: StoredCredentials, signal: AbortSignal): Promise<StoredTokens>;
   /** How often one refresh token may be sent again when its answer was lost. */
   readonly resendMax: number;
+  /** Shortest time between two refreshes, in milliseconds; default 0. An account that was just linked may be refreshed at once. */
+  readonly intervalMinMs?: number;
 }
 
 export interface AccountTokensParts {
@@ -105,6 +107,7 @@ export class AccountTokens {
       if (row.refreshSends > this.#renewal.resendMax) {
         throw await this.#dead(row, 'The answer to its last renewal was lost.');
       }
+      this.#checkInterval(row, this.#renewal);
       await storage.fork().nativeUpdate(Account, { id: this.#accountId }, { refreshSends: row.refreshSends + 1 });
       const tokens = await this.#renewal
         .renew(credentials, AbortSignal.timeout(REFRESH_TIMEOUT_MS))
@@ -127,6 +130,16 @@ export class AccountTokens {
     } finally {
       await this.#release(notSent);
     }
+  }
+
+  /** Some providers punish who comes back too soon: then nothing is sent. */
+  #checkInterval({ credentialsRefreshedAt }: Account, { intervalMinMs = 0 }: Renewal): void {
+    const sinceMs = this.#parts.clock.now().getTime() - (credentialsRefreshedAt?.getTime() ?? 0);
+    if (sinceMs < 0 || sinceMs >= intervalMinMs) return;
+    throw new DriveError('rate_limited', 'The access of this account was renewed a moment ago. Try again later.', {
+      provider: this.#provider,
+      retryAfterMs: intervalMinMs - sinceMs,
+    });
   }
 
   /**

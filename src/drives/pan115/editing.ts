@@ -1,0 +1,177 @@
+import { z } from 'zod';
+import { DriveError } from '../../lib/drive-error.ts';
+import { sleep } from '../../lib/timer.ts';
+import type { CallContext, DriveEntry, Driver, MoveOptions } from '../driver.ts';
+import { change, freeName, namesake, removeReplaced, renamed, taken } from './changing.ts';
+import type { Folder, Pan115Client } from './client.ts';
+import { invalid, notFound, pan115Error } from './errors.ts';
+import { checkName } from './names.ts';
+import { purgeRemoved } from './recycling.ts';
+import { madeFile, objectOf, ROOT_REF, toEntry, type WireFile } from './wire.ts';
+
+/** Waits until a copy, whose id 115 does not tell, is seen in its folder, in milliseconds. */
+const COPY_WAITS_MS = [0, 1_000, 2_000, 4_000, 8_000];
+const ADDED = z.object({ data: objectOf(z.object({ file_id: z.union([z.string(), z.number().transform(String)]) })) });
+/**
+ * What changes the tree. 115 lets several entries of a folder have one name, so a taken name is looked for before: what
+ * another program puts there in between is not seen.
+ */
+export const createEditing = (pan115: Pan115Client) =>
+  ({
+    async createFolder(parentRef, name, call) {
+      checkName(name);
+      const folder = await pan115.children(parentRef, call);
+      const there = namesake(folder, name);
+      if (there) throw taken(there.id);
+      try {
+        const form = { pid: parentRef, file_name: name };
+        const { data } = await pan115.post(ADDED, 'change', { url: '/open/folder/add', form }, call);
+        return toEntry(madeFile({ id: data.file_id, name, isFolder: true, parentId: parentRef, above: folder.above }));
+      } catch (error) {
+        if (!(error instanceof DriveError) || error.category !== 'already_exists') throw error;
+        throw taken(namesake(await pan115.children(parentRef, call), name)?.id ?? null, error);
+      }
+    },
+
+    async rename(ref, name, { ifRevision }, call) {
+      checkName(name);
+      refuseRoot(ref);
+      const file = await pan115.info(ref, call);
+      refuseChanged(file, ifRevision);
+      if (file.name === name) return toEntry(file);
+      const folder = await pan115.children(parentOf(file), call);
+      const there = namesake(folder, name, ref);
+      if (there) throw taken(there.id);
+      return toEntry(await renamed(pan115, file, name, call));
+    },
+
+    async move(ref, parentRef, options, call) {
+      const task = await prepared(pan115, ref, parentRef, options, call);
+      const { file } = task;
+      if (file.parentId === parentRef && file.name === task.name) return toEntry(file);
+      const { name, kept, replaced } = settled(task, options, ref);
+      if (kept) return toEntry(kept);
+      if (file.parentId !== parentRef) {
+        await change(pan115, '/open/ufile/move', { file_ids: ref, to_cid: parentRef }, call);
+      }
+      const moved = { ...file, parentId: parentRef, above: task.folder.above };
+      const result = await renamed(pan115, moved, name, call);
+      if (replaced) await removeReplaced(pan115, replaced, call);
+      return toEntry(result);
+    },
+
+    async copy(ref, parentRef, options, call) {
+      const task = await prepared(pan115, ref, parentRef, options, call);
+      const { file } = task;
+      const { name, kept, replaced } = settled(task, options, null);
+      if (kept) return toEntry(kept);
+      const before = new Set(task.folder.files.map(({ id }) => id));
+      await change(pan115, '/open/ufile/copy', { pid: parentRef, file_id: ref, nodupli: 0 }, call);
+      const copy = await newIn(pan115, parentRef, file, before, call);
+      const result = await renamed(pan115, copy, name, call);
+      if (replaced) await removeReplaced(pan115, replaced, call);
+      return toEntry(result);
+    },
+
+    async remove(ref, { ifRevision }, call) {
+      await removed(pan115, ref, ifRevision, call);
+    },
+
+    /** 115 deletes for ever only what is in the recycle bin. */
+    async removePermanently(ref, { ifRevision }, call) {
+      const startedAt = pan115.now();
+      await purgeRemoved(pan115, await removed(pan115, ref, ifRevision, call), startedAt, call);
+    },
+  }) satisfies Partial<Driver>;
+
+async function removed(
+  pan115: Pan115Client,
+  ref: string,
+  ifRevision: string | undefined,
+  call: CallContext,
+): Promise<WireFile> {
+  refuseRoot(ref);
+  const file = await pan115.info(ref, call);
+  refuseChanged(file, ifRevision);
+  await change(pan115, '/open/ufile/delete', { file_ids: ref, parent_id: file.parentId }, call);
+  return file;
+}
+
+interface Task {
+  readonly file: WireFile;
+  readonly folder: Folder;
+  readonly name: string;
+}
+
+/** What is to be taken where, checked as far as it can be before. */
+async function prepared(
+  pan115: Pan115Client,
+  ref: string,
+  parentRef: string,
+  { name, ifRevision }: MoveOptions,
+  call: CallContext,
+): Promise<Task> {
+  refuseRoot(ref);
+  if (name !== undefined) checkName(name);
+  const file = await pan115.info(ref, call);
+  refuseChanged(file, ifRevision);
+  const folder = await pan115.children(parentRef, call);
+  if (file.isFolder && (parentRef === ref || folder.chain.includes(ref))) {
+    throw invalid('cannot put a folder into itself.');
+  }
+  return { file, folder, name: name ?? file.name };
+}
+
+/** How a taken name is dealt with: another name, what is kept instead, or what goes afterwards. */
+function settled(
+  { file, folder, name }: Task,
+  { onConflict }: MoveOptions,
+  movedId: string | null,
+): { readonly name: string; readonly kept?: WireFile; readonly replaced?: WireFile } {
+  const there = namesake(folder, name, movedId ?? undefined);
+  if (!there) return { name };
+  switch (onConflict) {
+    case 'SKIP':
+      return { name, kept: there };
+    case 'RENAME':
+      return { name: freeName(folder, name) };
+    case 'REPLACE':
+      // A whole folder is never put away, nor the entry that is to be copied.
+      if (file.isFolder || there.isFolder || there.id === file.id) throw taken(there.id);
+      return { name, replaced: there };
+    case 'FAIL':
+      throw taken(there.id);
+  }
+}
+
+/** 115 does not tell which entry a copy is: it is the one of that name that was not there before. */
+async function newIn(
+  pan115: Pan115Client,
+  parentRef: string,
+  { name, isFolder, sha1 }: WireFile,
+  before: ReadonlySet<string>,
+  call: CallContext,
+): Promise<WireFile> {
+  for (const waitMs of COPY_WAITS_MS) {
+    if (waitMs > 0) await sleep(pan115.timer, waitMs, call.signal);
+    const { files } = await pan115.children(parentRef, call);
+    const fresh = files.filter((file) => !before.has(file.id) && file.isFolder === isFolder && file.sha1 === sha1);
+    const copy = fresh.find((file) => file.name === name) ?? fresh[0];
+    if (copy) return copy;
+  }
+  throw pan115Error('unavailable', 'made the copy, but does not show it yet.', null, {}).spent();
+}
+
+const parentOf = ({ parentId }: WireFile): string => {
+  if (parentId === null) throw notFound();
+  return parentId;
+};
+
+function refuseRoot(ref: string): void {
+  if (ref === ROOT_REF) throw invalid('cannot change the root of the drive.');
+}
+
+function refuseChanged(file: WireFile, ifRevision: string | undefined): void {
+  if (ifRevision === undefined || ifRevision === (toEntry(file) satisfies DriveEntry).revision) return;
+  throw pan115Error('conflict', 'has another version of this entry by now. Look at it again.', null, {});
+}

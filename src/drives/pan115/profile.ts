@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import type { CallContext, Driver } from '../driver.ts';
+import type { Pan115Client } from './client.ts';
+import { dateOf, objectOf } from './wire.ts';
+
+/** Large ones come as floats, or with an exponent. */
+const SIZE = objectOf(z.object({ size: z.coerce.number().min(0).transform(Math.round) }));
+const USER = z.object({
+  data: objectOf(
+    z.object({
+      user_id: z.union([z.string(), z.number().transform(String)]),
+      user_name: z.coerce.string().optional(),
+      user_face_m: z.string().optional(),
+      user_face_l: z.string().optional(),
+      rt_space_info: objectOf(z.object({ all_total: SIZE, all_remain: SIZE, all_use: SIZE })),
+      vip_info: objectOf(
+        z.object({
+          level_name: z.string().optional(),
+          expire: z.coerce.number().positive().optional().catch(undefined),
+        }),
+      ).optional(),
+    }),
+  ),
+});
+
+/** What the account tells about itself. */
+export const createProfile = (pan115: Pan115Client) =>
+  ({
+    async profile(call) {
+      const { user_id, user_name, user_face_l, user_face_m, vip_info } = await userInfo(pan115, call);
+      return {
+        providerUserId: user_id,
+        name: user_name || null,
+        membership: vip_info?.level_name || null,
+        avatarUrl: user_face_l || user_face_m || null,
+        membershipExpiresAt: dateOf(vip_info?.expire),
+      };
+    },
+
+    async usage(call) {
+      const { all_total, all_remain, all_use } = (await userInfo(pan115, call)).rt_space_info;
+      return {
+        totalBytes: all_total.size,
+        usedBytes: all_use.size,
+        freeBytes: all_remain.size,
+        byCategory: null,
+      };
+    },
+  }) satisfies Partial<Driver>;
+
+const userInfo = async (pan115: Pan115Client, call: CallContext) =>
+  (await pan115.get(USER, 'user', '/open/user/info', {}, call)).data;
