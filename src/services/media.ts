@@ -1,4 +1,5 @@
 import type { CallContext, DriveMediaInfo, DriveSubtitle, DriveThumbnail, ProviderLink } from '../drives/driver.ts';
+import { categoryOf } from '../drives/shared/categories.ts';
 import { InvalidInputError, UnsupportedError } from '../lib/errors.ts';
 import type { Accounts } from './accounts.ts';
 import { type Entries, type EntryTarget, type EntryView, uncancelled } from './entries.ts';
@@ -81,7 +82,7 @@ export class Media {
         return asked;
       },
       subtitles: async () => {
-        const subtitles = (await media.subtitles?.(entry.ref, call)) ?? null;
+        const subtitles = isPlayed(view) ? ((await media.subtitles?.(entry.ref, call)) ?? null) : null;
         return subtitles?.map((subtitle) => this.#subtitle(viewer, account.id, subtitle)) ?? null;
       },
     };
@@ -94,6 +95,7 @@ export class Media {
     quality: string | null,
     call: CallContext,
   ): Promise<ProviderLink | null> {
+    if (!isPlayed(view)) return null;
     const own = await this.#playlists.open(viewer, view, quality, call);
     if (own) return { url: this.#links.absolute(own.path), headers: {}, expiresAt: own.expiresAt };
     const { media } = this.#accounts.openVisible(view.account).driver;
@@ -118,6 +120,10 @@ export class Media {
     return { account, entry };
   }
 }
+
+/** Of anything else a provider has no playlist: it is not asked. */
+const isPlayed = ({ entry }: EntryView): boolean =>
+  ['VIDEO', 'AUDIO'].includes(entry.category ?? categoryOf(entry.name));
 
 function checkQuality(quality: string, at: string): void {
   if (/^[\p{L}\p{N}_. -]+$/u.test(quality) && quality.length <= QUALITY_LENGTH_MAX) return;
