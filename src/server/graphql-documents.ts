@@ -1,4 +1,11 @@
-import { GraphQLError, NoSchemaIntrospectionCustomRule, parse } from 'graphql';
+import {
+  type DocumentNode,
+  GraphQLError,
+  NoSchemaIntrospectionCustomRule,
+  parse,
+  specifiedRules,
+  validate,
+} from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { type ErrorCode, type ErrorMask, requestError } from '../graph/errors.ts';
 import { DOCUMENT_CHARACTERS_MAX, DOCUMENT_TOKENS_MAX } from '../graph/limits.ts';
@@ -12,6 +19,9 @@ export interface DocumentLimitsOptions {
 /** Length, tokens, aliases and directives of a document, and a code on each error of reading it. */
 export function useDocumentLimits({ mask, introspection }: DocumentLimitsOptions): Plugin {
   const rules = introspection ? DOCUMENT_RULES : [...DOCUMENT_RULES, NoSchemaIntrospectionCustomRule];
+  const all = [...specifiedRules, ...rules];
+  /** By document, which Yoga's cache keeps; its own of these has a key of the names of all rules, made for each request. */
+  const validated = new WeakMap<DocumentNode, readonly GraphQLError[]>();
   return {
     onParse({ params, setParseFn }) {
       if (params.source.toString().length > DOCUMENT_CHARACTERS_MAX) {
@@ -27,11 +37,13 @@ export function useDocumentLimits({ mask, introspection }: DocumentLimitsOptions
         if (result instanceof GraphQLError) replaceParseResult(asParseError(result));
       };
     },
-    onValidate({ addValidationRule }) {
-      for (const rule of rules) addValidationRule(rule);
-      return ({ valid, result, setResult }) => {
-        if (!valid) setResult((result as readonly GraphQLError[]).map((error) => mask(asValidationError(error))));
-      };
+    onValidate({ params: { documentAST: document, schema }, setResult }) {
+      let faults = validated.get(document);
+      if (!faults) {
+        faults = validate(schema, document, all).map(asValidationError);
+        validated.set(document, faults);
+      }
+      setResult(faults.map(mask));
     },
   };
 }

@@ -79,7 +79,11 @@ export function createGraphql(options: GraphqlOptions): Graphql {
     healthCheckEndpoint: '/-', // Yoga matches the end of the URL, its query included; ours are in health.ts.
     batching: false,
     maxRequestBodySize: false, // body.ts limits it without a stream around every body, which halves throughput.
-    parserAndValidationCache: { documentCache: createDocumentCache(), errorCache: createDocumentCache() },
+    parserAndValidationCache: {
+      documentCache: createDocumentCache(),
+      errorCache: createDocumentCache(),
+      validationCache: false, // graphql-documents.ts has one.
+    },
     plugins: [
       useRequestRules(),
       useDocumentLimits({ mask, introspection }),

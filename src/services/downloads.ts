@@ -93,10 +93,7 @@ export class Downloads {
   /** The ticket, while what it was given to still counts. */
   async #find(token: string): Promise<Ticket | null> {
     const now = this.#options.clock.now();
-    const rows = await this.#options.storage
-      .fork()
-      .execute<TicketRow[]>(FIND_TICKET, [hashToken(token), now, now, now], { method: 'all', connectionType: 'read' });
-    const [row] = rows;
+    const [row] = await this.#options.storage.read<TicketRow>(FIND_TICKET, [hashToken(token), now, now, now]);
     if (!row) return null;
     return { userId: row.user_id, accountId: row.account_id, ref: row.ref, attachment: Boolean(row.attachment) };
   }

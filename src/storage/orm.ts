@@ -37,6 +37,11 @@ export interface Storage {
   readonly orm: SqliteOrm | PostgresOrm;
   /** A fresh entity manager; reads go to the read connection. `signal` cancels what runs on it (PostgreSQL). */
   fork(signal?: AbortSignal): EntityManager;
+  /**
+   * The rows of a statement that is written out, as the database gives them: for what every request asks. It sees what is
+   * committed, and keeps no entity.
+   */
+  read<Row>(sql: string, params: readonly unknown[]): Promise<Row[]>;
   /** Runs `work` in one transaction on a fork of its own. Nothing in it may await the network or a timer. */
   transaction<Result>(work: (em: EntityManager) => Promise<Result>): Promise<Result>;
   /** Throws when the database does not answer. */
@@ -133,6 +138,8 @@ async function open(options: StorageOptions): Promise<Storage> {
     dialect,
     orm,
     fork,
+    read: <Row>(sql: string, params: readonly unknown[]) =>
+      orm.em.getConnection('read').execute(sql, [...params], 'all') as unknown as Promise<Row[]>,
     transaction: (work) => fork().transactional(work),
     ping: async () => {
       await fork().getConnection().execute('select 1');

@@ -23,19 +23,43 @@ export class BindingSqliteDriver extends AbstractSqlDriver<SqliteConnection> {
 type ExecuteArgs = Parameters<SqliteConnection['execute']>;
 type Rows = EntityData<AnyEntity>[];
 
+/** As better-sqlite3 has it. */
+interface Statement {
+  readonly reader: boolean;
+  readonly readonly: boolean;
+  all(values: readonly SqliteValue[]): Rows;
+}
+
 class BindingConnection extends SqliteConnection {
+  #native: { prepare(sql: string): unknown } | null = null;
+
   override async execute<Result extends QueryResult | EntityData<AnyEntity> | Rows = Rows>(
     ...[query, params = [], method, context, logging]: ExecuteArgs
   ): Promise<Result> {
     const bound = typeof query === 'string' && Array.isArray(params) ? bind(query, params) : null;
     if (!bound) return super.execute<Result>(query, params, method, context, logging);
     await this.ensureConnection();
+    const rows = context === undefined && (method ?? 'all') === 'all' ? await this.#readRows(bound) : null;
+    if (rows) return rows as Result;
     const client = (context ?? this.getClient()) as Executor;
     // The ORM has no place for values beside its text: they join the statement on its way out.
     const binding: Executor = {
       executeQuery: (compiled, options) => client.executeQuery({ ...compiled, parameters: bound.values }, options),
     };
     return super.execute<Result>(bound.sql, [], method, binding as unknown as Transaction, logging);
+  }
+
+  /**
+   * The rows of a statement that only reads, on the connection that only reads: no transaction is ever open on it for
+   * which the statement would have to wait its turn, so the layers that see to that are left out. Null where it is
+   * another, and where statements are to be logged.
+   */
+  async #readRows({ sql, values }: BoundStatement): Promise<Rows | null> {
+    if (this.type !== 'read' || this.config.get('debug')) return null;
+    const native = this.#native ?? (await this.getNativeClient());
+    this.#native = native;
+    const statement = native.prepare(sql) as Statement;
+    return statement.reader && statement.readonly ? statement.all(values) : null;
   }
 }
 

@@ -75,10 +75,7 @@ export class Grants {
   async #bySession(token: string): Promise<Viewer | null> {
     const claims = this.#options.accessTokens.read(token);
     if (!claims) return null;
-    const rows: SessionRow[] = await this.#options.storage
-      .fork()
-      .execute(SESSION_AND_USER, [claims.sessionId], { connectionType: 'read' });
-    const [row] = rows;
+    const [row] = await this.#options.storage.read<SessionRow>(SESSION_AND_USER, [claims.sessionId]);
     if (!row || row.user_id !== claims.userId || row.revoked_at || row.disabled_at) return null;
     if (new Date(row.expires_at) <= this.#options.clock.now()) return null;
     return {
