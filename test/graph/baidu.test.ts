@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { type BaiduFake, startBaiduFake } from '../../src/drives/baidu/fake/index.ts';
 import { type GraphqlAnswer, startTestApp, type TestApp } from '../support/app.ts';
+import { REFERENCE_ROWS, VENDOR_ROWS } from '../support/baidu-error-tables.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { type Person, registerUser } from '../support/people.ts';
 import { openSse } from '../support/transports.ts';
@@ -65,11 +66,17 @@ describe('a netdisk account', { timeout: 120_000 }, () => {
   };
 
   it('is offered, with its ways to link and its table of errors', async () => {
-    const { providers } = await ask('{ providers { id configured linkMethods abilities errorCodes { code } } }');
+    const { providers } = await ask(
+      '{ providers { id configured linkMethods abilities errorCodes { code meaning category retryable hint } } }',
+    );
     const offered = providers.find(({ id }: Answer) => id === 'BAIDU');
     assert.equal(offered.configured, true);
     assert.deepEqual(offered.linkMethods, ['DEVICE_CODE', 'AUTHORIZATION_CODE', 'TOKENS']);
-    assert.ok(offered.errorCodes.length > 100);
+    const shown = new Map<string, Answer>(offered.errorCodes.map((row: Answer) => [row.code, row]));
+    for (const [code] of REFERENCE_ROWS) assert.ok(shown.has(String(code)), `${code}`);
+    for (const [code, isHinted] of VENDOR_ROWS) if (isHinted) assert.ok(shown.get(String(code))?.hint, `${code}`);
+    const throttled = shown.get('31034');
+    assert.deepEqual([throttled.category, throttled.retryable], ['rate_limited', true]);
     for (const ability of ['LIST', 'UPLOAD', 'READ', 'SEARCH_SEMANTIC', 'SHARE_CREATE', 'THUMBNAIL', 'MEDIA_PLAYLIST'])
       assert.ok(offered.abilities.includes(ability), ability);
     for (const ability of ['RECYCLE_LIST', 'OFFLINE_ADD', 'CHANGES', 'SHARE_CANCEL'])
