@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import type { Config } from './config.ts';
 import type { CloudServices } from './drives/cloud.ts';
 import type { DriveDefinition } from './drives/driver.ts';
-import type { EntryChanged } from './drives/local/context.ts';
+import { type DriveNotice, Places } from './drives/layers/announce.ts';
 import { sweepLocalDrives } from './drives/local/sweep.ts';
 import { ReadCache } from './drives/read-cache.ts';
 import type { DriveServices } from './drives/registry.ts';
 import type { EventBus } from './events/bus.ts';
 import { openEventBus } from './events/open.ts';
+import type { Topics } from './events/topics.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import { newId } from './lib/ids.ts';
 import type { Logger } from './lib/log.ts';
@@ -55,6 +56,7 @@ import { Health, type Services } from './services/services.ts';
 import { ShareLists } from './services/share-lists.ts';
 import { ShareRecords } from './services/share-records.ts';
 import { Shares } from './services/shares.ts';
+import { Comparisons } from './services/snapshots/comparisons.ts';
 import { Throttle } from './services/throttle.ts';
 import { Transfers } from './services/transfers.ts';
 import { Uploads } from './services/uploads.ts';
@@ -133,7 +135,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     passwordCost: overrides.passwordCost,
   });
   const blobs = new BlobStore(join(config.dataDir, 'blobs'), storage, clock);
-  const announce = (event: EntryChanged) => void events.publish('entry.changed', event);
+  const announce = (event: Topics['entry.changed']) => void events.publish('entry.changed', event);
   const cipher = new Cipher(vaultKeys);
   const vault = new Vault(cipher);
   const turns = await openTurnLedger(config, log);
@@ -167,7 +169,10 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   for (const topic of ['account.written', 'account.changed', 'offlineTask.changed'] as const) {
     events.on(topic, ({ accountId }) => reads.forget(accountId));
   }
-  const drives = new Drives(driveServices, { metrics: metrics.driveCalled, reads }, overrides.drives);
+  const places = new Places();
+  const changed = ({ provider: _, ...notice }: DriveNotice) => announce({ ...notice, at: clock.now().toISOString() });
+  const sinks = { metrics: metrics.driveCalled, reads, changes: { announce: changed, places } };
+  const drives = new Drives(driveServices, sinks, overrides.drives);
   const accounts = new Accounts({ storage, drives, events, clock });
   const linker = new AccountLinker({ storage, vault, drives, accounts, events, audit, clock, log });
   const deviceLinks = new DeviceLinks({ storage, vault, linker, events, clock, log });
@@ -177,7 +182,8 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   const idempotency = new Idempotency({ storage, clock, timer: systemTimer });
   const editing = new Editing({ accounts, entries, idempotency, log });
   const search = new Search(accounts, log);
-  const changes = new Changes({ accounts, entries, events, clock });
+  const comparisons = new Comparisons({ storage, events, clock, timer: systemTimer, log });
+  const changes = new Changes({ accounts, entries, events, clock, comparisons });
   const works = await openTransfers({
     ...config,
     storage,
@@ -299,6 +305,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
         () => serving.close(),
         () => works.close(),
         () => deviceLinks.close(),
+        () => comparisons.close(),
         () => housekeeping.close(),
         () => identity.settled(),
         () => mailer.close(),

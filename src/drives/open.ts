@@ -3,6 +3,7 @@ import { type Ability, abilitiesOf } from './abilities.ts';
 import type { DriveAccount, DriveDefinition, Driver, ProviderId } from './driver.ts';
 import { DriveError } from './errors.ts';
 import { abilityLayer } from './layers/ability.ts';
+import { announceLayer, type NoticeSink, type Places } from './layers/announce.ts';
 import { type AuditSink, auditLayer } from './layers/audit.ts';
 import { cacheLayer } from './layers/cache.ts';
 import type { DriveCall, DriveLayer } from './layers/call.ts';
@@ -34,6 +35,8 @@ export interface DriveSinks {
   readonly audit?: AuditSink;
   /** What was read of drives that are elsewhere. */
   readonly reads?: ReadCache;
+  /** Told what is changed on drives that are elsewhere; with where their entries were seen. */
+  readonly changes?: { readonly announce: NoticeSink; readonly places: Places };
   /** How long an act may take; for tests. */
   readonly deadlineMsOf?: (operation: string) => number;
 }
@@ -70,16 +73,22 @@ export function openDrive<Services>(
 }
 
 /**
- * Outermost first. Metrics and audit see also what is refused; an absent ability is refused before a clock starts; what
- * was read before costs no time of the driver's, and of what several read at once each may leave by itself; the deadline
- * is next to the driver, so that it counts the driver's own time.
+ * Outermost first. Metrics and audit see also what is refused; an absent ability is refused before a clock starts; a
+ * change is announced when what was read before it is no longer given; what was read before costs no time of the
+ * driver's, and of what several read at once each may leave by itself; the deadline is next to the driver, so that it
+ * counts the driver's own time.
  */
 const layersOf = (sinks: DriveSinks, { linkMethods }: Pick<DriveDefinition, 'linkMethods'>): readonly DriveLayer[] => [
   ...(sinks.metrics ? [metricsLayer(sinks.metrics)] : []),
   ...(sinks.audit ? [auditLayer(sinks.audit)] : []),
   abilityLayer,
-  // What needs no linking is on this machine, and read faster than remembered.
-  ...(sinks.reads && !linkMethods.includes('NONE') ? [cacheLayer(sinks.reads)] : []),
+  // What needs no linking is on this machine: it is read faster than remembered, and tells its changes itself.
+  ...(linkMethods.includes('NONE')
+    ? []
+    : [
+        ...(sinks.changes ? [announceLayer(sinks.changes.announce, sinks.changes.places)] : []),
+        ...(sinks.reads ? [cacheLayer(sinks.reads)] : []),
+      ]),
   deadlineLayer(sinks.deadlineMsOf),
 ];
 

@@ -28,6 +28,8 @@ export interface Topics {
     readonly accountId: string;
     /** The folders in which it is seen: of a move, both. */
     readonly folderRefs: readonly string[];
+    /** A folder in which it is seen is not known: whoever watches any of the account looks again. */
+    readonly everywhere?: boolean;
     readonly kind: 'CREATED' | 'MODIFIED' | 'MOVED' | 'DELETED';
     readonly entryRef: string;
     readonly entryKind: 'FILE' | 'FOLDER';

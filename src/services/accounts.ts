@@ -15,7 +15,7 @@ import {
 import { isRowId } from '../lib/ids.ts';
 import { Account } from '../storage/entities/account.ts';
 import type { EntityManager, Storage } from '../storage/orm.ts';
-import { type Drives, sorted } from './drives.ts';
+import { type Drives, offered } from './drives.ts';
 import type { ItemPage, PageQuery } from './pages.ts';
 import { isAdmin, type Viewer } from './viewer.ts';
 
@@ -121,7 +121,7 @@ export class Accounts {
 
   /** What the account can do; nothing where this server has no driver for it. Contacts nobody. */
   abilities(account: Account): readonly Ability[] {
-    return sorted(this.#drives.open(account.provider, account)?.abilities ?? new Set());
+    return offered(this.#drives.open(account.provider, account)?.abilities ?? new Set());
   }
 
   /** Who the account is at its provider; null where the provider does not tell. */

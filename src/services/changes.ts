@@ -3,9 +3,11 @@ import { BUFFER_EVENTS_MAX, type EventBus } from '../events/bus.ts';
 import type { Topic, Topics } from '../events/topics.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Account } from '../storage/entities/account.ts';
+import type { ComputedChange } from '../storage/entities/snapshot.ts';
 import type { Accounts } from './accounts.ts';
 import { type Entries, type EntryKey, noSuchEntry } from './entries.ts';
 import { type ItemPage, type PageQuery, readPage } from './pages.ts';
+import type { Comparisons } from './snapshots/comparisons.ts';
 import type { Viewer } from './viewer.ts';
 
 /** A change of an entry, and the account that it is in. */
@@ -16,8 +18,12 @@ export interface ChangeView extends Pick<DriveChange, 'kind' | 'entryRef' | 'ent
 }
 
 export interface ChangePage extends ItemPage<ChangeView> {
-  /** False where the provider cannot show deletions. */
+  /** False where the provider cannot show deletions, where some are no longer kept, and before the first comparison. */
   readonly complete: boolean;
+  /** Found by comparing what is there with what was: the provider tells none. */
+  readonly computed: boolean;
+  /** Of computed ones: until when changes are told. Null: until now; of computed ones, nothing is known yet. */
+  readonly comparedAt: Date | null;
 }
 
 export interface ChangesOptions {
@@ -25,6 +31,7 @@ export interface ChangesOptions {
   readonly entries: Entries;
   readonly events: EventBus;
   readonly clock: Clock;
+  readonly comparisons: Comparisons;
 }
 
 /** What changes in accounts: as a list to read after a cursor, and live. */
@@ -33,17 +40,24 @@ export class Changes {
   readonly #entries: Entries;
   readonly #events: EventBus;
   readonly #clock: Clock;
+  readonly #comparisons: Comparisons;
 
-  constructor({ accounts, entries, events, clock }: ChangesOptions) {
+  constructor({ accounts, entries, events, clock, comparisons }: ChangesOptions) {
     this.#accounts = accounts;
     this.#entries = entries;
     this.#events = events;
     this.#clock = clock;
+    this.#comparisons = comparisons;
   }
 
-  /** A page of an account's changes, oldest first. @throws UnsupportedError where the provider does not tell. */
+  /** A page of an account's changes, oldest first: as the provider tells them, else found by comparing. */
   async page(account: Account, page: PageQuery, call: CallContext): Promise<ChangePage> {
-    const { driver, run } = this.#accounts.openVisible(account);
+    const opened = this.#accounts.openVisible(account);
+    const { driver, run } = opened;
+    if (!driver.changes) {
+      const compared = await this.#comparisons.page(opened, page, call);
+      return { ...compared, items: compared.items.map((change) => ({ ...viewOf(change), account })), computed: true };
+    }
     let complete = true;
     const changes = await readPage(
       async (request) => {
@@ -54,7 +68,8 @@ export class Changes {
       page,
       driver.capabilities.listPageMax,
     );
-    return { ...changes, items: changes.items.map((change) => ({ ...change, account })), complete };
+    const items = changes.items.map((change) => ({ ...change, account }));
+    return { ...changes, items, complete, computed: false, comparedAt: null };
   }
 
   /**
@@ -72,7 +87,7 @@ export class Changes {
     const { accountId, ref } = folder;
     return this.#watch(viewer, accountId, signal, {
       topic: 'entry.changed',
-      filter: (event) => event.accountId === accountId && event.folderRefs.includes(ref),
+      filter: (event) => event.accountId === accountId && (event.everywhere || event.folderRefs.includes(ref)),
       present: async (): Promise<ChangeView> => {
         const { account, entry } = await this.#entries.resolveFolder(viewer, folder, ['folderId'], { signal });
         const { kind: entryKind, path, modifiedAt } = entry;
@@ -86,6 +101,7 @@ export class Changes {
           entry,
         };
       },
+      isVague: ({ folderRefs }) => !folderRefs.includes(ref),
       view: (account, event) => ({ ...event, account, at: new Date(event.at) }),
     });
   }
@@ -129,8 +145,9 @@ export class Changes {
         for await (const event of stream) {
           const account = await this.#find(viewer, accountId);
           if (!account) return;
-          if (backlog.take()) yield await present();
-          yield watched.view(account, event);
+          const vague = watched.isVague?.(event) ?? false;
+          if (backlog.take() || vague) yield await present();
+          if (!vague) yield watched.view(account, event);
         }
       } finally {
         end();
@@ -155,8 +172,18 @@ interface Watched<Name extends Topic, View> {
   readonly coalesceBy?: (event: Topics[Name]) => string;
   /** The present state. */
   readonly present: () => Promise<View>;
+  /** Whether the event only says that something may be different: then the present state is told. */
+  readonly isVague?: (event: Topics[Name]) => boolean;
   readonly view: (account: Account, event: Topics[Name]) => View;
 }
+
+const viewOf = ({ kind, entryRef, entryKind, path, at }: ComputedChange) => ({
+  kind,
+  entryRef,
+  entryKind,
+  path: path ?? null,
+  at,
+});
 
 /** Counts what a subscription has not read: it drops the oldest beyond its buffer, and its reader must be told. */
 class Backlog {

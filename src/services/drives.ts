@@ -79,7 +79,7 @@ export class Drives {
     return [...this.#definitions.values()].map((definition) => ({
       ...definition,
       configured: !definition.linking || definition.linking(this.#services) !== null,
-      abilities: sorted(this.#abilitiesOf(definition)),
+      abilities: offered(this.#abilitiesOf(definition)),
     }));
   }
 
@@ -89,9 +89,12 @@ export class Drives {
   }
 }
 
-/** Abilities in the order of the schema's enum. */
-export const sorted = (abilities: ReadonlySet<Ability>): readonly Ability[] =>
-  ABILITIES.filter((ability) => abilities.has(ability));
+/**
+ * What a drive offers, in the order of the schema's enum: what its driver does, and changes, which are computed where it
+ * tells none.
+ */
+export const offered = (abilities: ReadonlySet<Ability>): readonly Ability[] =>
+  ABILITIES.filter((ability) => abilities.has(ability) || (ability === 'CHANGES' && abilities.has('LIST')));
 
 /** Tokens that are tried once, before they are anybody's: they are not renewed. */
 const fixedTokens = (provider: string, tokens: Tokens | null) => {

@@ -79,7 +79,7 @@ describe('a netdisk account', { timeout: 120_000 }, () => {
     assert.deepEqual([throttled.category, throttled.retryable], ['rate_limited', true]);
     for (const ability of ['LIST', 'UPLOAD', 'READ', 'SEARCH_SEMANTIC', 'SHARE_CREATE', 'THUMBNAIL', 'MEDIA_PLAYLIST'])
       assert.ok(offered.abilities.includes(ability), ability);
-    for (const ability of ['RECYCLE_LIST', 'OFFLINE_ADD', 'CHANGES', 'SHARE_CANCEL'])
+    for (const ability of ['RECYCLE_LIST', 'OFFLINE_ADD', 'SHARE_CANCEL'])
       assert.ok(!offered.abilities.includes(ability), ability);
   });
 
@@ -125,6 +125,31 @@ describe('a netdisk account', { timeout: 120_000 }, () => {
     assert.deepEqual(found.inside, { name: 'Report.pdf', size: 8, category: 'DOCUMENT' });
     assert.equal(found.outside, null);
     assert.deepEqual(found.profile, { name: 'ada', membership: 'member' });
+  });
+
+  it('tells changes that are found by comparing, and says so', async () => {
+    const changes = async (after: string | null = null): Promise<Answer> =>
+      (
+        await ask(
+          `query ($id: ID!, $after: String) { node(id: $id) { ... on CloudAccount { abilities changes(after: $after) {
+            computed complete comparedAt nodes { kind path entry { name } } pageInfo { endCursor } } } } }`,
+          { id: accountId, after },
+        )
+      ).node;
+    const first = await changes();
+    assert.ok(first.abilities.includes('CHANGES'));
+    assert.deepEqual(first.changes, {
+      computed: true,
+      complete: true,
+      comparedAt: clock.now().toISOString(),
+      nodes: [],
+      pageInfo: { endCursor: null },
+    });
+    fake.seedFile(user, '/apps/demo/资料/later.txt', 'later');
+    clock.advance(120_000);
+    const { nodes, pageInfo } = (await changes()).changes;
+    assert.deepEqual(nodes, [{ kind: 'CREATED', path: '/资料/later.txt', entry: { name: 'later.txt' } }]);
+    assert.deepEqual((await changes(pageInfo.endCursor)).changes.nodes, []);
   });
 
   it('takes an upload in slices, which appears when it is whole', async () => {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { local } from '../../src/drives/local/drive.ts';
 import { createRoot } from '../../src/drives/local/root.ts';
-import { encodeEntryId, encodeGlobalId } from '../../src/graph/ids.ts';
+import { decodeGlobalId, encodeEntryId, encodeGlobalId } from '../../src/graph/ids.ts';
 import { newId } from '../../src/lib/ids.ts';
 import { Account } from '../../src/storage/entities/account.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { putFile } from '../support/files.ts';
-import { linkAccount } from '../support/memory-drive.ts';
+import { linkAccount, memoryDrive } from '../support/memory-drive.ts';
 import { type Person, registerUser } from '../support/people.ts';
 import { ask, openSse, type Result, TRANSPORTS } from '../support/transports.ts';
 
@@ -202,6 +203,59 @@ describe('changes', { timeout: 60_000 }, () => {
     for (let index = 45; index < 300; index += 1) assert.equal(await read(), `${index}`);
     leaving.abort();
     assert.equal((await stream.next()).done, true);
+  });
+
+  it('of a provider’s folder are told live when they are made here', async () => {
+    const drive = memoryDrive({ acts: ['createFolder', 'move', 'remove', 'statMany'] });
+    drive.put('/a.txt', '/docs/deep/b.txt');
+    const server = await startTestApp({ drives: [local, drive.definition] });
+    try {
+      const owner = await registerUser(server);
+      const id = encodeGlobalId('CloudAccount', (await linkAccount(server, owner.userId)).id);
+      const run = async (document: string, variables: object): Promise<Answer> => {
+        const { data, errors } = await server.graphql<Answer>(document, variables, owner.token);
+        assert.equal(errors, undefined, JSON.stringify(errors));
+        return data;
+      };
+      const { node } = await run(
+        'query ($id: ID!) { node(id: $id) { ... on CloudAccount { root { id children { nodes { id name } } } } } }',
+        { id },
+      );
+      const idOf = (name: string): string => node.root.children.nodes.find((one: Answer) => one.name === name).id;
+      const stream = openSse(server.url, { query: WATCH, variables: { folderId: node.root.id }, token: owner.token });
+      assert.equal((await next(stream)).entryChanged.entryId, node.root.id);
+
+      const created = await run(
+        'mutation ($input: CreateFolderInput!) { createFolder(input: $input) { ... on CreateFolderPayload { folder { id } } } }',
+        { input: { parent: { id: node.root.id }, name: 'new' } },
+      );
+      const told = (await next(stream)).entryChanged;
+      assert.deepEqual([told.kind, told.entryId, told.path], ['CREATED', created.createFolder.folder.id, '/new']);
+      const remove = (entry: object): Promise<Answer> =>
+        run(
+          'mutation ($input: DeleteEntriesInput!) { deleteEntries(input: $input) { ... on DeleteEntriesPayload { results { error { message } } } } }',
+          { input: { entries: [entry] } },
+        );
+      await remove({ id: idOf('a.txt') });
+      const gone = (await next(stream)).entryChanged;
+      assert.deepEqual([gone.kind, gone.entryId, gone.entry], ['DELETED', idOf('a.txt'), null]);
+
+      // Nobody has listed the folder that it leaves, so this one is only said to be different.
+      await run(
+        'mutation ($input: MoveEntriesInput!) { moveEntries(input: $input) { ... on MoveEntriesPayload { results { error { message } } } } }',
+        {
+          input: {
+            entries: [{ id: encodeEntryId('FOLDER', decodeGlobalId(id)?.id ?? '', 'ref/deep:3') }],
+            destination: { id: idOf('docs') },
+          },
+        },
+      );
+      const vague = (await next(stream)).entryChanged;
+      assert.deepEqual([vague.kind, vague.entryId], ['MODIFIED', node.root.id]);
+      await stream.return(undefined);
+    } finally {
+      await server.close();
+    }
   });
 
   /** A built-in drive that everybody may use; gives the row of its account. */

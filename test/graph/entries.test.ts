@@ -310,7 +310,6 @@ describe('entries', { timeout: 120_000 }, () => {
         ['entries(recursive: true)', 'LIST_RECURSIVE'],
         ['entries(category: IMAGE)', 'LIST_BY_CATEGORY'],
         ['recycleBin', 'RECYCLE_LIST'],
-        ['changes', 'CHANGES'],
       ]) {
         const { errors } = await ask(
           `query ($id: ID!) { node(id: $id) { ... on CloudAccount { ${field} { pageInfo { endCursor } } } } }`,

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import type { CallContext } from '../driver.ts';
 import { DriveError } from '../errors.ts';
 import type { Operation } from '../operations.ts';
 import type { DriveCall, DriveLayer } from './call.ts';
@@ -25,21 +26,22 @@ const SLOW_ACTS: ReadonlySet<string> = new Set<Operation>([
   'shares.save',
 ]);
 
-/** How long an act may take, in milliseconds; of a read, until its stream begins. */
-export const deadlineMsOf = (operation: string): number => (SLOW_ACTS.has(operation) ? SLOW_MS : QUICK_MS);
+/** How long an act may take, in milliseconds; of a read, until its stream begins. What has time may wait for its turn. */
+export const deadlineMsOf = (operation: string, priority: CallContext['priority'] = 'interactive'): number =>
+  priority === 'bulk' || SLOW_ACTS.has(operation) ? SLOW_MS : QUICK_MS;
 
 /**
  * Ends an act that takes too long as `timeout`, and one whose caller went away as `cancelled`, also when the driver
  * does not listen: what it gives later is thrown away. What it changed meanwhile stays changed.
  */
 export const deadlineLayer =
-  (limitMsOf: (operation: string) => number = deadlineMsOf): DriveLayer =>
+  (limitMsOf: (operation: string, priority?: CallContext['priority']) => number = deadlineMsOf): DriveLayer =>
   async (call, next) => {
     const { signal } = call.context;
     if (signal.aborted) throw cancelled(call, signal.reason);
 
     const expiry = new AbortController();
-    const timer = setTimeout(() => expiry.abort(), limitMsOf(call.operation));
+    const timer = setTimeout(() => expiry.abort(), limitMsOf(call.operation, call.context.priority));
     const either = AbortSignal.any([signal, expiry.signal]);
     const fault = (cause: unknown): DriveError => (signal.aborted ? cancelled(call, cause) : timedOut(call, cause));
     const ended = Promise.withResolvers<never>();

@@ -53,8 +53,21 @@ const ChangeConnection = builder.connectionObject(
     description: 'A page of changes, oldest first.',
     fields: (t) => ({
       complete: t.boolean({
-        description: 'Whether all changes are told; false where the provider cannot show deletions.',
-        resolve: (connection) => (connection as unknown as Pick<ChangePage, 'complete'>).complete,
+        description:
+          'Whether all changes are told; false where the provider cannot show deletions, and of computed changes before the first comparison and when `after` is older than what is kept: then read the whole drive anew.',
+        resolve: (connection) => (connection as unknown as ChangePage).complete,
+      }),
+      computed: t.boolean({
+        description:
+          'Whether this server found them by comparing all entries with those of a while ago, as the provider tells no changes: what came and went in between is not seen, and `at` is when it was found.',
+        resolve: (connection) => (connection as unknown as ChangePage).computed,
+      }),
+      comparedAt: t.field({
+        type: 'DateTime',
+        nullable: true,
+        description:
+          'When all entries were last read to compare them: changes are told until then. Null where changes are not computed, and before the first comparison, which only notes what is there.',
+        resolve: (connection) => (connection as unknown as ChangePage).comparedAt,
       }),
     }),
   },
@@ -65,7 +78,7 @@ builder.objectField(CloudAccount, 'changes', (t) =>
   t.field({
     type: ChangeConnection,
     description:
-      'What changed since a cursor, oldest first: keep `endCursor` and ask again with it. `UNSUPPORTED` where the provider does not tell.',
+      'What changed since a cursor, oldest first: keep `endCursor` and ask again with it. Where the provider tells no changes they are computed, which may take long and is not done more often than the provider can bear: see `computed`. `TOO_LARGE` when the drive is too large for that.',
     complexity: connectionComplexity,
     args: {
       after: t.arg.string({ description: 'A cursor of this list; left out: from the first change that is known.' }),
@@ -73,7 +86,8 @@ builder.objectField(CloudAccount, 'changes', (t) =>
     },
     resolve: async (account, page, { services, signal }) => {
       const changes = await services.changes.page(account, pageQuery(page), { signal });
-      return { ...toConnection(changes, page.after ?? null), complete: changes.complete };
+      const { complete, computed, comparedAt } = changes;
+      return { ...toConnection(changes, page.after ?? null), complete, computed, comparedAt };
     },
   }),
 );

@@ -17,6 +17,7 @@ import { Account } from '../../storage/entities/account.ts';
 import { User } from '../../storage/entities/identity.ts';
 import { DeviceLink } from '../../storage/entities/linking.ts';
 import { Share } from '../../storage/entities/share.ts';
+import { ComputedChange, Snapshot } from '../../storage/entities/snapshot.ts';
 import type { EntityManager, Storage } from '../../storage/orm.ts';
 import { SealBrokenError } from '../../vault/cipher.ts';
 import type { Vault } from '../../vault/vault.ts';
@@ -159,6 +160,8 @@ export class AccountLinker {
     await storage.transaction(async (em) => {
       await em.nativeDelete(Account, { id: account.id });
       await em.nativeDelete(Share, { accountId: account.id });
+      await em.nativeDelete(Snapshot, { accountId: account.id });
+      await em.nativeDelete(ComputedChange, { accountId: account.id });
       await em.nativeUpdate(DeviceLink, { accountId: account.id }, { accountId: null });
       await audit.record(
         { userId: viewer.userId, action: 'account.unlink', accountId: account.id, detail: { revoked } },

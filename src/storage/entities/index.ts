@@ -5,6 +5,7 @@ import { DeviceLink, PendingAuthorization } from './linking.ts';
 import { Blob, LocalChange, LocalEntry } from './local-drive.ts';
 import { AuditRecord, IdempotencyRecord, SharedStateRow } from './operations.ts';
 import { Share } from './share.ts';
+import { ComputedChange, Snapshot } from './snapshot.ts';
 import { Transfer, TransferEvent, TransferJournal, TransferSlice } from './transfer.ts';
 
 /** Every table, for the ORM and the migrations. */
@@ -31,4 +32,6 @@ export const ENTITIES = [
   IdempotencyRecord,
   AuditRecord,
   SharedStateRow,
+  Snapshot,
+  ComputedChange,
 ];

@@ -6,7 +6,7 @@ export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' |
 import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
 /** Something that an account can do. What is absent answers `UnsupportedError`, before any request is made. */
 export type Ability =
-  /** Tell what changed. */
+  /** Tell what changed; computed where the provider does not tell: see `ChangeConnection.computed`. */
   | 'CHANGES'
   /** Copy entries within the drive. */
   | 'COPY'

@@ -3,6 +3,7 @@ import { Initial } from './20261120000000-initial.ts';
 import { Search } from './20261120000001-search.ts';
 import { SharedStates } from './20261126074500-shared-states.ts';
 import { TransferSources } from './20261126075500-transfer-sources.ts';
+import { Snapshots } from './20261126081200-snapshots.ts';
 
 /** In the order in which they run. A new migration adds one line here. */
 export const SQLITE_MIGRATIONS: MigrationObject[] = [
@@ -10,4 +11,5 @@ export const SQLITE_MIGRATIONS: MigrationObject[] = [
   { name: '20261120000001-search', class: Search },
   { name: '20261126074500-shared-states', class: SharedStates },
   { name: '20261126075500-transfer-sources', class: TransferSources },
+  { name: '20261126081200-snapshots', class: Snapshots },
 ];
