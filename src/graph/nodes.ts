@@ -41,14 +41,16 @@ export async function loadNodes(
  * take longer than the rest of its fields.
  */
 export function tellIdsAtOnce(schema: GraphQLSchema): void {
-  for (const { name } of Object.values(schema.getTypeMap())) {
-    const type = nodeType(schema, name);
-    if (!type) continue;
+  for (const type of nodeTypes(schema)) {
     const { id } = type.extensions.pothosOptions as NodeOptions;
     const field = type.getFields().id;
-    if (field) field.resolve = (node) => encodeGlobalId(name, String(id.resolve(node)));
+    if (field) field.resolve = (node) => encodeGlobalId(type.name, String(id.resolve(node)));
   }
 }
+
+/** The types that are Nodes. */
+export const nodeTypes = (schema: GraphQLSchema): readonly GraphQLObjectType[] =>
+  Object.keys(schema.getTypeMap()).flatMap((name) => nodeType(schema, name) ?? []);
 
 const keyOf = ({ typename, id }: GlobalId): string => `${typename}:${id}`;
 

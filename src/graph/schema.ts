@@ -1,5 +1,6 @@
 import { builder } from './builder.ts';
 import { tellIdsAtOnce } from './nodes.ts';
+import { followOnlyToRead } from './scopes.ts';
 import './scalars.ts';
 import './types/account.ts';
 import './types/api-key.ts';
@@ -29,3 +30,4 @@ import './types/user-error.ts';
 /** The executable schema. `schema.graphql` is printed from it. */
 export const schema = builder.toSchema({ sortSchema: true });
 tellIdsAtOnce(schema);
+followOnlyToRead(schema);

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { getNamedType, isLeafType } from 'graphql';
+import { schema } from '../../src/graph/schema.ts';
 import { API_SCOPES } from '../../src/storage/entities/identity.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { createApiKey, type Person, registerUser } from '../support/people.ts';
 import { ROOT_FIELDS, type RootField } from '../support/root-fields.ts';
+import { nodeTypes } from '../support/schema-walk.ts';
 
 /** Whoever adds a field here lets everybody call it who can reach the server. */
 const PUBLIC = new Set(['viewer', 'register', 'login', 'refreshSession', 'requestPasswordReset', 'resetPassword']);
@@ -95,6 +98,51 @@ describe('rights', () => {
       }
     });
   }
+
+  test('a key without READ sees what its mutation did, and cannot go on from there', async () => {
+    const make = (selection: string, name: string) =>
+      server.graphql(
+        `mutation ($input: CreateFolderInput!) { createFolder(input: $input) { ... on CreateFolderPayload { folder { ${selection} } } } }`,
+        { input: { parent: { path: { accountId: admin.accountId, path: '/' } }, name } },
+        keys.get('WRITE'),
+      );
+    const { data, errors } = await make('id name path', 'made');
+    assert.equal(errors, undefined);
+    assert.equal(data.createFolder.folder.path, '/made');
+    for (const [index, beyond] of ['parent { name }', 'account { label }', 'children { nodes { name } }'].entries()) {
+      const refused = await make(`name ${beyond}`, `beyond ${index}`);
+      assert.deepEqual(
+        [refused.errors?.[0]?.message, refused.errors?.[0]?.extensions?.code],
+        [REFUSAL, 'PERMISSION_DENIED'],
+      );
+    }
+  });
+
+  test('every field that leads on from an object asks for READ', () => {
+    const held: string[] = [];
+    for (const type of nodeTypes(schema)) {
+      for (const field of Object.values(type.getFields())) {
+        if (isLeafType(getNamedType(field.type))) continue;
+        const viewer = { scopes: new Set(API_SCOPES.filter((scope) => scope !== 'READ')) };
+        try {
+          void field.resolve?.({}, {}, { viewer }, {} as never);
+        } catch (error) {
+          if ((error as Error).message === REFUSAL) held.push(`${type.name}.${field.name}`);
+        }
+      }
+    }
+    const all = nodeTypes(schema).flatMap((type) =>
+      Object.values(type.getFields())
+        .filter((field) => !isLeafType(getNamedType(field.type)))
+        .map(({ name }) => `${type.name}.${name}`),
+    );
+    // What belongs to what the mutation did. Whoever adds one here lets keys without READ see it.
+    assert.deepEqual(
+      all.filter((name) => !held.includes(name)),
+      ['File.hashes', 'Transfer.entry', 'Transfer.error'],
+    );
+    assert.ok(held.length > 20);
+  });
 
   test('a key without READ cannot even ask who it is', async () => {
     for (const [scope, key] of keys) {

@@ -11,7 +11,7 @@ import { COMMON_ERRORS } from './user-error.ts';
 const ApiScopeEnum = builder.enumType('ApiScope', {
   description: 'What an API key may do. A session may do all of it; ADMIN needs the role too.',
   values: enumValues<ApiScope>({
-    READ: 'Read everything that its user may see, and subscribe to it.',
+    READ: 'Read everything that its user may see, and subscribe to it. Without it a key sees what its mutations did, and nothing beyond.',
     WRITE: 'Create, change, move and delete entries, and upload.',
     DOWNLOAD: 'Download files.',
     SHARE: 'Make and end shares and direct links.',
