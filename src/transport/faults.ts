@@ -13,6 +13,19 @@ export const peerError = (
 export const cancelledError = (peer: Peer, cause: unknown): DriveError =>
   peerError(peer, 'cancelled', `The request to ${peer.title} was cancelled.`, { cause });
 
+/** The promise's result, or `cancelled` as soon as the signal aborts. */
+export async function orCancelled<Value>(promise: Promise<Value>, signal: AbortSignal, peer: Peer): Promise<Value> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(cancelledError(peer, signal.reason));
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
 /** The connection was never made, so nothing can have been done. */
 const UNREACHED: ReadonlySet<string> = new Set([
   'ECONNREFUSED',

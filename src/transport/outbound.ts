@@ -1,12 +1,13 @@
 import { randomInt } from 'node:crypto';
 import { Agent } from 'undici';
 import { type Clock, systemClock } from '../lib/clock.ts';
-import type { DriveError } from '../lib/drive-error.ts';
+import { DriveError } from '../lib/drive-error.ts';
 import { Flights } from '../lib/flights.ts';
 import { compose } from '../lib/layers.ts';
 import type { Logger } from '../lib/log.ts';
 import { systemTimer, type Timer } from '../lib/timer.ts';
 import type { Classify } from './classify.ts';
+import { cancelledError, orCancelled } from './faults.ts';
 import type { AddressGuard } from './guard.ts';
 import { httpExchange } from './http.ts';
 import { coalesceLayer } from './layers/coalesce.ts';
@@ -45,6 +46,11 @@ export interface TransportOptions extends Peer {
   readonly credentials?: { readonly tokens: TokenStore; readonly authorize: Authorize; readonly leadMs?: number };
   /** What counts until {@link Transport.setRates} says otherwise. */
   readonly rates?: RateTable;
+  /**
+   * Asks the provider which rates count for the account, by the transport it is given: before its first other request,
+   * and once a day. What fails leaves the rates as they are, and is tried again later.
+   */
+  readonly findRates?: (transport: Transport) => Promise<RateTable>;
   /** What a `rate_limited` answer pauses for everybody. Default: its endpoint. */
   readonly pauses?: (refusal: DriveError) => 'endpoint' | 'account';
   /** JSON keys whose numbers stay text, because they are ids. */
@@ -73,11 +79,15 @@ export interface Outbound {
 const CONNECTIONS_MAX = 64;
 /** Accounts whose state is kept although nothing happens; beyond, the idle ones are forgotten. */
 const ACCOUNTS_KEPT = 1000;
+/** Rates are asked for again after so long, in milliseconds: a membership began or ended; or the question failed. */
+const RATES_KEPT_MS = 24 * 3_600_000;
+const RATES_FAILED_MS = 60_000;
 
 interface AccountState {
   readonly limiter: Limiter;
   readonly refresh: RefreshState;
   readonly flights: Flights<Answer>;
+  readonly rates: { askAtMs: number; underway: Promise<void> | null };
 }
 
 export function createOutbound({
@@ -110,6 +120,7 @@ export function createOutbound({
       limiter: createLimiter(accountId, rates),
       refresh: newRefreshState(),
       flights: new Flights<Answer>(),
+      rates: { askAtMs: 0, underway: null },
     };
     accounts.set(accountId, state);
     return state;
@@ -144,7 +155,7 @@ export function createOutbound({
       now: () => clock.now(),
     });
     const funnel = compose(layers, exchange);
-    return {
+    const bare: Transport = {
       send: async <Kind extends AnswerKind>(request: OutboundRequest<Kind>) => {
         if (request.auth && !credentials)
           throw new TypeError(`${request.endpoint} needs a token, but the transport has no credentials`);
@@ -152,6 +163,42 @@ export function createOutbound({
       },
       setRates: (table) => limiter().setRates(table),
     };
+    const { findRates } = options;
+    if (!findRates) return bare;
+    return {
+      ...bare,
+      send: async (request) => {
+        if (request.signal.aborted) throw cancelledError(peer, request.signal.reason);
+        await orCancelled(
+          ratesFound(account().rates, () => findRates(bare), bare),
+          request.signal,
+          peer,
+        );
+        return bare.send(request);
+      },
+    };
+  };
+
+  /** One question for all who come meanwhile; it goes on when a caller gives up. */
+  const ratesFound = (
+    state: AccountState['rates'],
+    find: () => Promise<RateTable>,
+    transport: Transport,
+  ): Promise<void> => {
+    if (clock.now().getTime() < state.askAtMs) return Promise.resolve();
+    const ask = async (): Promise<void> => {
+      try {
+        transport.setRates(await find());
+        state.askAtMs = clock.now().getTime() + RATES_KEPT_MS;
+      } catch (error) {
+        if (!(error instanceof DriveError)) throw error;
+        state.askAtMs = clock.now().getTime() + RATES_FAILED_MS; // The request itself will tell what is wrong.
+      }
+    };
+    state.underway ??= ask().finally(() => {
+      state.underway = null;
+    });
+    return state.underway;
   };
 
   return {

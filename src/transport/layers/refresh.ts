@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import { DriveError } from '../../lib/drive-error.ts';
 import type { Secret } from '../../lib/secret.ts';
-import { cancelledError } from '../faults.ts';
+import { orCancelled } from '../faults.ts';
 import type { OutboundLayer, OutboundRequest, Peer } from '../request.ts';
 
 export interface AccessToken {
@@ -132,16 +132,3 @@ const spent = (token: Promise<AccessToken>): Promise<AccessToken> =>
   token.catch((error) => {
     throw error instanceof DriveError ? error.spent() : error;
   });
-
-/** The promise's result, or `cancelled` as soon as the signal aborts. */
-async function orCancelled<Value>(promise: Promise<Value>, signal: AbortSignal, peer: Peer): Promise<Value> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(cancelledError(peer, signal.reason));
-  if (signal.aborted) abort();
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
-}
