@@ -93,6 +93,11 @@ const SETTINGS = {
     .min(100 * 1024)
     .max(64 * 1024 * 1024)
     .default(10 * 1024 * 1024),
+  PAN123_CLIENT_ID: z.string().optional(),
+  PAN123_CLIENT_SECRET: z.string().optional(),
+  PAN123_REDIRECT_URI: z.string().optional(),
+  PAN123_API_URL: httpUrl.default('https://open-api.123pan.com'),
+  PAN123_AUTH_URL: httpUrl.default('https://www.123pan.com'),
 } as const;
 
 /** Settings that may come from a file named in `<NAME>_FILE`, as container secrets do. */
@@ -104,6 +109,7 @@ const FROM_FILE = [
   'SMTP_URL',
   'BAIDU_CLIENT_SECRET',
   'PAN115_CLIENT_SECRET',
+  'PAN123_CLIENT_SECRET',
 ] as const;
 
 /** The names of every setting that is read, for the test of `.env.example`. */
@@ -142,6 +148,7 @@ export interface Config {
   readonly importDirs: readonly string[];
   readonly baidu: BaiduConfig;
   readonly pan115: Pan115Config;
+  readonly pan123: Pan123Config;
 }
 
 /** The operator's application at Baidu. */
@@ -167,6 +174,15 @@ export interface Pan115Config {
   readonly apiUrl: string;
   readonly ossUrl: string | null;
   readonly partBytes: number;
+}
+
+/** The operator's application at 123pan. */
+export interface Pan123Config {
+  readonly clientId: string | null;
+  readonly clientSecret: Secret | null;
+  readonly redirectUri: string | null;
+  readonly apiUrl: string;
+  readonly authUrl: string;
 }
 
 const secret = (value: string | undefined): Secret | null => (value === undefined ? null : new Secret(value));
@@ -251,6 +267,13 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
       apiUrl: settings.PAN115_API_URL,
       ossUrl: settings.PAN115_OSS_URL ?? null,
       partBytes: settings.PAN115_PART_BYTES,
+    },
+    pan123: {
+      clientId: settings.PAN123_CLIENT_ID ?? null,
+      clientSecret: secret(settings.PAN123_CLIENT_SECRET),
+      redirectUri: settings.PAN123_REDIRECT_URI ?? null,
+      apiUrl: settings.PAN123_API_URL.replace(/\/+$/, ''),
+      authUrl: settings.PAN123_AUTH_URL.replace(/\/+$/, ''),
     },
   });
 }

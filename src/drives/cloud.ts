@@ -22,13 +22,27 @@ export interface BaiduSettings {
   readonly unverified: boolean;
 }
 
-/** What drivers of cloud providers work with. */
-export interface CloudServices {
+/** The operator's application at 123pan, where there is one, and where its hosts are. */
+export interface Pan123Settings {
+  readonly clientId: string | null;
+  readonly clientSecret: Secret | null;
+  /** What is registered with the provider; null: this server's own callback. */
+  readonly redirectUri: string | null;
+  readonly apiUrl: string;
+  /** Where people agree to the sign-in. */
+  readonly authUrl: string;
+}
+
+/** What drivers of cloud providers work with, whichever it is. */
+export interface CloudParts {
   readonly outbound: Outbound;
   readonly clock: Clock;
   readonly timer: Timer;
   /** Where the tokens of an account are kept: refreshed once for all callers. */
   readonly tokensOf: (account: { readonly id: string; readonly provider: ProviderId }) => TokenStore;
+}
+
+export interface CloudServices extends CloudParts {
   readonly baidu: BaiduSettings;
 }
 
@@ -51,4 +65,8 @@ export interface Pan115Settings {
 
 export interface Pan115Services extends CloudServices {
   readonly pan115: Pan115Settings;
+}
+
+export interface Pan123Services extends CloudParts {
+  readonly pan123: Pan123Settings;
 }
