@@ -29,6 +29,7 @@ import { createUploadRoutes } from './server/uploads.ts';
 import { Accounts } from './services/accounts.ts';
 import { DownloadAllowances } from './services/allowance.ts';
 import { Audit } from './services/audit.ts';
+import { Batches } from './services/batches.ts';
 import { Changes } from './services/changes.ts';
 import { DirectLinks } from './services/direct-links.ts';
 import { Downloads } from './services/downloads.ts';
@@ -39,6 +40,7 @@ import { Housekeeping } from './services/housekeeping.ts';
 import { Idempotency } from './services/idempotency.ts';
 import { createIdentity } from './services/identity/identity.ts';
 import type { PasswordCost } from './services/identity/passwords.ts';
+import { Intake } from './services/intake.ts';
 import { LinkKeys } from './services/link-keys.ts';
 import { LinkSaving } from './services/link-saving.ts';
 import { LinkTokens } from './services/link-tokens.ts';
@@ -51,6 +53,7 @@ import { createMailer } from './services/mail.ts';
 import { Media } from './services/media.ts';
 import { Notices } from './services/notices.ts';
 import { Playlists } from './services/playlists.ts';
+import { SealedAddresses } from './services/sealed-addresses.ts';
 import { Search } from './services/search.ts';
 import { Health, type Services } from './services/services.ts';
 import { ShareLists } from './services/share-lists.ts';
@@ -59,15 +62,20 @@ import { Shares } from './services/shares.ts';
 import { Comparisons } from './services/snapshots/comparisons.ts';
 import { Throttle } from './services/throttle.ts';
 import { Transfers } from './services/transfers.ts';
+import { UploadPlanner } from './services/upload-planner.ts';
 import { Uploads } from './services/uploads.ts';
 import { VaultKeys } from './services/vault-keys.ts';
 import { BlobStore } from './storage/blobs.ts';
 import { openStorage, type Storage } from './storage/orm.ts';
 import { createPostgresState, sweepSharedStates } from './storage/shared-state.ts';
+import { fileSource } from './transfers/file-source.ts';
 import { openTransfers } from './transfers/open.ts';
+import { ServerFiles } from './transfers/server-files.ts';
+import { urlSource } from './transfers/url-source.ts';
 import { createGuard } from './transport/guard.ts';
 import { createOutbound } from './transport/outbound.ts';
 import { openRedisState } from './transport/redis-state.ts';
+import { createRemoteFiles } from './transport/remote-file.ts';
 import { SharedLimiter } from './transport/shared-limiter.ts';
 import { TurnLedger } from './transport/turn-ledger.ts';
 import { Cipher } from './vault/cipher.ts';
@@ -139,10 +147,11 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   const cipher = new Cipher(vaultKeys);
   const vault = new Vault(cipher);
   const turns = await openTurnLedger(config, log);
+  const guard = createGuard({ allowCidrs: config.outboundAllowCidrs });
   const outbound = createOutbound({
     log,
     clock,
-    guard: createGuard({ allowCidrs: config.outboundAllowCidrs }),
+    guard,
     ...(turns
       ? {
           createLimiter: (accountId, rates) =>
@@ -184,6 +193,8 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   const search = new Search(accounts, log);
   const comparisons = new Comparisons({ storage, events, clock, timer: systemTimer, log });
   const changes = new Changes({ accounts, entries, events, clock, comparisons });
+  const addresses = new SealedAddresses(vault);
+  const serverFiles = new ServerFiles(config.importDirs);
   const works = await openTransfers({
     ...config,
     storage,
@@ -191,10 +202,23 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     clock,
     log,
     openDrive: async (userId, accountId) => (await accounts.openForUser(userId, accountId)).driver,
+    sources: {
+      url: urlSource({
+        remoteFiles: createRemoteFiles(outbound),
+        addressOf: (transfer) => addresses.open(transfer),
+        bytesMax: config.fetchBytesMax,
+        timeMaxMs: config.fetchMaxMs,
+      }),
+      file: fileSource({ serverFiles, mayImport: (userId) => identity.users.isAdmin(userId) }),
+    },
   });
   const transfers = new Transfers({ ...config, storage, clock, works });
   const tokenKey = uploadTokenKey(jwtKeys);
-  const uploads = new Uploads({ ...config, clock, works, transfers, entries, idempotency, tokenKey });
+  const planner = new UploadPlanner({ works, transfers, entries, idempotency });
+  const uploads = new Uploads({ ...config, clock, works, transfers, planner, tokenKey });
+  const { urlFault } = guard;
+  const intake = new Intake({ clock, works, transfers, planner, addresses, audit, serverFiles, urlFault });
+  const batches = new Batches({ storage, clock, log, transfers, uploads, intake, idempotency });
   const allowances = new DownloadAllowances({
     storage,
     clock,
@@ -271,6 +295,8 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     playlists,
     transfers,
     uploads,
+    intake,
+    batches,
     vaultKeys: new VaultKeys({ storage, vault, audit, log }),
     notices: new Notices(events, audit, clock),
   };

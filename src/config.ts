@@ -57,6 +57,12 @@ const SETTINGS = {
     .min(256 * 1024)
     .default(4 * 1024 ** 3),
   UPLOAD_EXPIRY_HOURS: z.coerce.number().positive().default(24),
+  FETCH_BYTES_MAX: z.coerce
+    .number()
+    .int()
+    .positive()
+    .default(64 * 1024 ** 3),
+  FETCH_HOURS_MAX: z.coerce.number().positive().default(12),
   REGISTRATION: z.enum(REGISTRATION_MODES).default('open'),
   LIST_CACHE_SECONDS: z.coerce.number().min(0).max(60).default(10),
   SMTP_URL: z
@@ -134,6 +140,9 @@ export interface Config {
   /** Most bytes of one request to an upload URL: more than a chunk, for clients that send a file at once. */
   readonly uploadRequestBytesMax: number;
   readonly uploadExpiryMs: number;
+  /** Most bytes of a file that is fetched from an address, and most time for one try to get it. */
+  readonly fetchBytesMax: number;
+  readonly fetchMaxMs: number;
   readonly registration: RegistrationMode;
   /** How long what a provider listed is given again; 0: never. */
   readonly listCacheMs: number;
@@ -236,6 +245,8 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     uploadChunkBytes: settings.UPLOAD_CHUNK_BYTES,
     uploadRequestBytesMax: settings.UPLOAD_REQUEST_BYTES_MAX,
     uploadExpiryMs: settings.UPLOAD_EXPIRY_HOURS * 3_600_000,
+    fetchBytesMax: settings.FETCH_BYTES_MAX,
+    fetchMaxMs: settings.FETCH_HOURS_MAX * 3_600_000,
     registration: settings.REGISTRATION,
     listCacheMs: settings.LIST_CACHE_SECONDS * 1000,
     smtpUrl: secret(settings.SMTP_URL),

@@ -1,5 +1,6 @@
 import DataLoader from 'dataloader';
 import { type Allowance, NotFoundError } from '../lib/errors.ts';
+import type { BatchView } from '../services/batches.ts';
 import type { EntryKey, EntryView } from '../services/entries.ts';
 import type { Services } from '../services/services.ts';
 import type { Viewer } from '../services/viewer.ts';
@@ -12,6 +13,8 @@ export interface Loaders {
   readonly account: DataLoader<string, Account | null>;
   /** Null: there is none, or it is not the viewer's to see. Rejects when its provider fails. */
   readonly entry: DataLoader<EntryKey, EntryView | null, string>;
+  /** Null: there is none, or it is not the viewer's. */
+  readonly batch: DataLoader<string, BatchView | null>;
   /** Today's allowance of downloads by the user's id; null: there is no such user. */
   readonly allowance: DataLoader<string, Allowance | null>;
 }
@@ -27,6 +30,7 @@ export function createLoaders(services: Services, viewer: Viewer | null, signal:
       async (keys) => (viewer ? services.entries.findMany(viewer, keys, { signal }) : keys.map(() => null)),
       { cacheKeyFn: ({ accountId, ref }) => encodeEntryKey(accountId, ref) },
     ),
+    batch: new DataLoader(async (ids) => (viewer ? services.batches.findMany(viewer, ids) : ids.map(() => null))),
     allowance: new DataLoader(async (userIds) => {
       const allowances = await services.allowances.ofMany(userIds);
       return userIds.map((id) => allowances.get(id) ?? null);

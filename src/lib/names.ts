@@ -67,6 +67,17 @@ export function mendedName(text: string): string | null {
   return entryNameFault(name) === null ? name : null;
 }
 
+/** The last part of an address's path, decoded: for {@link mendedName}. Undefined: it has none. */
+export function nameInUrl(url: string): string | undefined {
+  const parts = URL.parse(url)?.pathname.split('/') ?? [];
+  const last = parts.findLast((part) => part !== '');
+  try {
+    return last === undefined ? undefined : decodeURIComponent(last);
+  } catch {
+    return last; // Its letters are not encoded in UTF-8.
+  }
+}
+
 /** `name` with a number before its extension, as file managers number copies: `a.txt` → `a (2).txt`. */
 export function numberedName(name: string, number: number): string {
   return shortened(name, ` (${number})`);

@@ -2,6 +2,7 @@ import type { Storage } from '../storage/orm.ts';
 import type { Accounts } from './accounts.ts';
 import type { DownloadAllowances } from './allowance.ts';
 import type { Audit } from './audit.ts';
+import type { Batches } from './batches.ts';
 import type { Changes } from './changes.ts';
 import type { DirectLinks } from './direct-links.ts';
 import type { Downloads } from './downloads.ts';
@@ -10,6 +11,7 @@ import type { Editing } from './editing.ts';
 import type { Entries } from './entries.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Identity } from './identity/identity.ts';
+import type { Intake } from './intake.ts';
 import type { LinkSaving } from './link-saving.ts';
 import type { Authorizations } from './linking/authorizations.ts';
 import type { CredentialLinks } from './linking/credential-links.ts';
@@ -54,6 +56,8 @@ export interface Services {
   readonly playlists: Playlists;
   readonly transfers: Transfers;
   readonly uploads: Uploads;
+  readonly intake: Intake;
+  readonly batches: Batches;
   readonly vaultKeys: VaultKeys;
 }
 

@@ -31,7 +31,7 @@ export interface TransfersOptions {
 
 /** What is done already, to be told as a transfer. With an `id` that is recorded already, that row stays as it is. */
 export type DoneTransfer = Pick<Transfer, 'userId' | 'kind' | 'accountId' | 'parentRef' | 'name' | 'bytesTotal'> &
-  Pick<NewTransfer, 'id' | 'onConflict' | 'mimeType' | 'expectedHashes' | 'bytesDone'> & {
+  Pick<NewTransfer, 'id' | 'batchId' | 'onConflict' | 'mimeType' | 'expectedHashes' | 'bytesDone'> & {
     readonly entryRef: string;
     /** Null: nothing had to be moved. */
     readonly route: TransferRoute | null;
@@ -132,7 +132,7 @@ export class Transfers {
   /** As {@link cancel}, for whoever has shown by other means that it may. */
   async cancelAs(userId: string, id: string): Promise<TransferView> {
     const row = await this.#own({ userId }, id);
-    const changes = { phase: null, finishedAt: this.#clock.now(), expiresAt: null };
+    const changes = { phase: null, sealedSource: null, finishedAt: this.#clock.now(), expiresAt: null };
     const cancelled = await this.#works.store.change(id, 'cancel', changes, NOT_COMMITTING);
     if (!cancelled) throw await this.#refusal(id, 'cancelled', row);
     await this.#works.discard(cancelled);

@@ -33,22 +33,27 @@ function hashFault(algorithm: HashAlgorithm, value: string): string | null {
   return new RegExp(`^[0-9a-f]{${digits}}$`).test(value) ? null : `must be ${digits} lower-case hex digits`;
 }
 
-/** @throws InvalidInputError with all faults at once; `issues` are those found so far. */
-export function checkPlan(name: string, sizeBytes: number, issues: readonly InputIssue[]): void {
+/** What is null, nobody knows yet. @throws InvalidInputError with all faults at once; `issues` are those found so far. */
+export function checkPlan(name: string | null, sizeBytes: number | null, issues: readonly InputIssue[]): void {
   const faults = [...issues];
-  const fault = entryNameFault(name);
+  const fault = name === null ? null : entryNameFault(name);
   if (fault) faults.push({ path: ['input', 'name'], message: fault });
-  if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
+  if (sizeBytes !== null && (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0)) {
     faults.push({ path: ['input', 'size'], message: 'must be a whole number of bytes' });
   }
   if (faults.length > 0) throw new InvalidInputError(faults);
 }
 
 /** @throws TooLargeError, InvalidInputError: what this drive cannot hold. */
-export function checkFits(name: string, sizeBytes: number, { fileBytesMax, nameBytesMax }: Capabilities): void {
+export function checkFits(
+  name: string | null,
+  sizeBytes: number | null,
+  { fileBytesMax, nameBytesMax }: Capabilities,
+): void {
   const most = Math.min(fileBytesMax ?? UPLOAD_BYTES_MAX, UPLOAD_BYTES_MAX);
-  if (sizeBytes > most) throw new TooLargeError(`A file on this drive can have at most ${most} bytes.`);
-  if (Buffer.byteLength(name) > nameBytesMax) {
+  if (sizeBytes !== null && sizeBytes > most)
+    throw new TooLargeError(`A file on this drive can have at most ${most} bytes.`);
+  if (name !== null && Buffer.byteLength(name) > nameBytesMax) {
     throw InvalidInputError.at('input.name', `must be at most ${nameBytesMax} bytes in UTF-8 on this drive`);
   }
 }
@@ -57,12 +62,6 @@ export function checkFits(name: string, sizeBytes: number, { fileBytesMax, nameB
 export function checkSmall(sizeBytes: number): void {
   if (sizeBytes <= SMALL_UPLOAD_BYTES_MAX) return;
   throw new TooLargeError(`At most ${SMALL_UPLOAD_BYTES_MAX} bytes are taken this way. Use startUpload for more.`);
-}
-
-/** The type alone, without parameters; null when it is none, as a client may say anything. */
-export function plainMimeType(type: string | null | undefined): string | null {
-  const plain = type?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  return plain.length <= 128 && /^[\w.+-]+\/[\w.+-]+$/.test(plain) ? plain : null;
 }
 
 /** The policy of that name; null: none is named. @throws InvalidInputError */

@@ -1,27 +1,20 @@
 import { createHmac } from 'node:crypto';
-import type { ConflictPolicy, DriveEntry, HashAlgorithm, Hashes } from '../drives/driver.ts';
+import type { ConflictPolicy } from '../drives/driver.ts';
 import { addMs, type Clock } from '../lib/clock.ts';
-import {
-  AlreadyExistsError,
-  type InputIssue,
-  RateLimitedError,
-  StorageFullError,
-  UnsupportedError,
-} from '../lib/errors.ts';
+import { RateLimitedError } from '../lib/errors.ts';
 import { hashToken, newId } from '../lib/ids.ts';
 import type { Secret } from '../lib/secret.ts';
 import { UploadRefusedError } from '../lib/upload-refusal.ts';
 import type { Transfer, TransferKind } from '../storage/entities/transfer.ts';
-import { findChild } from '../transfers/children.ts';
 import type { TransferWorks } from '../transfers/open.ts';
 import type { ReceiveRequest } from '../transfers/receiver.ts';
 import { STATE_DEADLINES_MS } from '../transfers/states.ts';
 import type { NewTransfer } from '../transfers/store.ts';
 import type { TransferView } from '../transfers/watch.ts';
-import { type Entries, type EntryTarget, type ResolvedEntry, uncancelled } from './entries.ts';
-import type { Idempotency } from './idempotency.ts';
+import { type EntryTarget, uncancelled } from './entries.ts';
 import type { Transfers } from './transfers.ts';
-import { checkFits, checkPlan, checkSmall, type PromisedHash, plainMimeType, promisedHashes } from './upload-plans.ts';
+import type { Placing, Plan, UploadPlanner } from './upload-planner.ts';
+import { checkSmall, type PromisedHash } from './upload-plans.ts';
 import type { Viewer } from './viewer.ts';
 
 /** Where bytes are sent, by tus. */
@@ -48,7 +41,9 @@ export interface NewTusUpload extends NewUpload {
   readonly uploadMetadata: string | null;
 }
 
-export type SmallUpload = Omit<NewUpload, 'sizeBytes' | 'mimeType'> & { readonly mimeType?: string | null };
+export interface TextUpload extends Omit<NewUpload, 'sizeBytes' | 'mimeType' | 'hashes'> {
+  readonly content: string;
+}
 
 export interface StartedUpload {
   readonly transfer: TransferView;
@@ -64,8 +59,7 @@ export interface UploadsOptions {
   readonly clock: Clock;
   readonly works: TransferWorks;
   readonly transfers: Transfers;
-  readonly entries: Entries;
-  readonly idempotency: Idempotency;
+  readonly planner: UploadPlanner;
   /** Makes the tokens of upload URLs, so that a repeated request gets the same one, and none has to be stored. */
   readonly tokenKey: Secret<Buffer>;
   readonly uploadChunkBytes: number;
@@ -93,7 +87,8 @@ export class Uploads {
    */
   async start(viewer: Viewer, input: NewUpload): Promise<StartedUpload> {
     const { idempotencyKey: key, ...asked } = input;
-    const id = await this.#once(viewer, 'startUpload', key, asked, (id) => this.#begin(viewer, id, input, null));
+    const request = { operation: 'startUpload', key, input: asked };
+    const id = await this.#options.planner.once(viewer, request, (id) => this.#begin(viewer, id, input, null));
     return this.#started(viewer, id);
   }
 
@@ -108,17 +103,29 @@ export class Uploads {
    * Makes a file of a text, in UTF-8. Waits for it a little while.
    * @throws as {@link start}; TooLargeError beyond 8 MiB.
    */
-  text(viewer: Viewer, input: SmallUpload & { readonly content: string }, signal: AbortSignal): Promise<TransferView> {
+  async text(viewer: Viewer, input: TextUpload, signal: AbortSignal): Promise<TransferView> {
+    const id = await this.queueText(viewer, input);
+    return this.#options.transfers.settled(id, SMALL_UPLOAD_WAIT_MS, signal);
+  }
+
+  /** As {@link text}, without waiting; gives the id of the transfer. */
+  queueText(viewer: Viewer, input: TextUpload, placing: Placing = {}): Promise<string> {
     const bytes = Buffer.from(input.content);
-    return this.#small(viewer, 'TEXT', { ...input, sizeBytes: bytes.length }, [bytes], signal);
+    return this.#small(viewer, 'TEXT', { ...input, sizeBytes: bytes.length }, [bytes], placing);
   }
 
   /**
    * Makes a file of bytes that came with the request. Waits for it a little while.
    * @throws as {@link start}; TooLargeError beyond 8 MiB.
    */
-  file(viewer: Viewer, input: NewUpload, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<TransferView> {
-    return this.#small(viewer, 'UPLOAD', input, bytes, signal);
+  async file(
+    viewer: Viewer,
+    input: NewUpload,
+    bytes: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<TransferView> {
+    const id = await this.#small(viewer, 'UPLOAD', input, bytes, {});
+    return this.#options.transfers.settled(id, SMALL_UPLOAD_WAIT_MS, signal);
   }
 
   /** The upload behind a token, its offset certain. @throws UploadRefusedError */
@@ -142,29 +149,11 @@ export class Uploads {
     await transfers.cancelAs(row.userId, row.id);
   }
 
-  /** Does `make` once for a key; a repetition, also after a crash, gets the same id. */
-  async #once(
-    viewer: Viewer,
-    operation: string,
-    key: string | null | undefined,
-    input: unknown,
-    make: (id: string) => Promise<void>,
-  ): Promise<string> {
-    const { idempotency, works } = this.#options;
-    return idempotency.once<string, string>(viewer, { operation, key, input }, async ({ parts, keep }) => {
-      const id = parts[0] ?? newId();
-      if (parts.length === 0) await keep(id);
-      else if (await works.store.find(id)) return id;
-      await make(id);
-      return id;
-    });
-  }
-
   async #begin(viewer: Viewer, id: string, input: NewUpload, uploadMetadata: string | null): Promise<void> {
-    const { works, clock, uploadExpiryMs } = this.#options;
-    const plan = await this.#plan(viewer, id, 'UPLOAD', input);
+    const { works, planner, clock, uploadExpiryMs } = this.#options;
+    const plan = await planner.plan(viewer, { id, kind: 'UPLOAD' }, input);
     const overTus = uploadMetadata !== null;
-    if (!overTus && (await this.#withoutBytes(plan))) return;
+    if (!overTus && (await this.#withoutBytes(plan, input.sizeBytes))) return;
 
     await this.#checkRoom(viewer, input.sizeBytes);
     const now = clock.now();
@@ -181,84 +170,35 @@ export class Uploads {
     else await this.#queue(row, []);
   }
 
-  async #small(
+  #small(
     viewer: Viewer,
     kind: TransferKind,
     input: NewUpload,
     bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-    signal: AbortSignal,
-  ): Promise<TransferView> {
+    placing: Placing,
+  ): Promise<string> {
     checkSmall(input.sizeBytes);
+    const { planner } = this.#options;
     const { idempotencyKey: key, ...asked } = input;
-    const operation = kind === 'TEXT' ? 'uploadText' : 'uploadFile';
-    const id = await this.#once(viewer, operation, key, asked, async (id) => {
-      const plan = await this.#plan(viewer, id, kind, input);
-      if (await this.#withoutBytes({ ...plan, expectedHashes: {} })) return;
+    const request = { operation: kind === 'TEXT' ? 'uploadText' : 'uploadFile', key, input: asked };
+    const make = async (id: string): Promise<void> => {
+      const plan = await planner.plan(viewer, { id, batchId: placing.batchId, kind }, input);
+      if (await planner.isSkipped(plan)) return;
       await this.#checkRoom(viewer, input.sizeBytes);
       await this.#queue({ ...plan.row, state: 'QUEUED', source: { type: 'spool' } }, bytes);
-    });
-    return this.#options.transfers.settled(id, SMALL_UPLOAD_WAIT_MS, signal);
-  }
-
-  /** Checks all that can be known before the bytes. */
-  async #plan(viewer: Viewer, id: string, kind: TransferKind, input: NewUpload): Promise<Plan> {
-    const issues: InputIssue[] = [];
-    const expectedHashes = promisedHashes(input.hashes ?? [], issues);
-    checkPlan(input.name, input.sizeBytes, issues);
-    const folder = await this.#options.entries.resolveFolder(viewer, input.parent, ['input', 'parent']);
-    const { driver, account } = folder;
-    if (!driver.adopt && !driver.upload) throw new UnsupportedError('This drive does not take uploads.', 'UPLOAD');
-    checkFits(input.name, input.sizeBytes, driver.capabilities);
-
-    const onConflict = input.onConflict ?? 'FAIL';
-    const existing = await findChild(driver, folder.entry.ref, input.name, uncancelled());
-    if (existing && isRefused(existing, onConflict)) {
-      throw new AlreadyExistsError(`There is already “${existing.name}” in this folder.`, {
-        existing: { accountId: account.id, ref: existing.ref },
-      });
-    }
-    const hashAlgorithms = new Set<HashAlgorithm>(['SHA256', ...(Object.keys(expectedHashes) as HashAlgorithm[])]);
-    // A drive that is sent to asks for hashes of its own; one that takes the file over does not.
-    if (!driver.adopt) for (const algorithm of driver.capabilities.hashes) hashAlgorithms.add(algorithm);
-    return {
-      folder,
-      existing,
-      expectedHashes,
-      row: {
-        id,
-        userId: viewer.userId,
-        kind,
-        accountId: account.id,
-        parentRef: folder.entry.ref,
-        name: input.name,
-        onConflict,
-        bytesTotal: input.sizeBytes,
-        mimeType: plainMimeType(input.mimeType),
-        expectedHashes,
-        hashAlgorithms: [...hashAlgorithms],
-      },
     };
+    return planner.once(viewer, request, make, placing);
   }
 
   /** Finishes the upload without its bytes, where that is possible. */
-  async #withoutBytes({ folder, existing, expectedHashes, row }: Plan): Promise<boolean> {
-    const { transfers } = this.#options;
-    if (existing && row.onConflict === 'SKIP') {
-      await transfers.recordDone({ ...row, entryRef: existing.ref, route: null, bytesDone: 0 });
-      return true;
-    }
+  async #withoutBytes(plan: Plan, sizeBytes: number): Promise<boolean> {
+    const { transfers, planner } = this.#options;
+    if (await planner.isSkipped(plan)) return true;
+    const { folder, expectedHashes, row } = plan;
     if (expectedHashes.SHA256 === undefined) return false;
     const { parentRef, name, onConflict, mimeType = null, id: transferId } = row;
-    const plan = {
-      parentRef,
-      name,
-      onConflict,
-      mimeType,
-      transferId,
-      sizeBytes: row.bytesTotal,
-      hashes: expectedHashes,
-    };
-    const entry = await folder.driver.instantUpload?.(plan, uncancelled());
+    const wanted = { parentRef, name, onConflict, mimeType, transferId, sizeBytes, hashes: expectedHashes };
+    const entry = await folder.driver.instantUpload?.(wanted, uncancelled());
     if (!entry) return false;
     await transfers.recordDone({ ...row, entryRef: entry.ref, route: 'INSTANT' });
     return true;
@@ -278,10 +218,8 @@ export class Uploads {
   }
 
   async #checkRoom(viewer: Viewer, sizeBytes: number): Promise<void> {
-    const { works } = this.#options;
-    if (!(await works.spool.hasRoom(sizeBytes))) {
-      throw new StorageFullError('The server has no room for this file just now.', { retryable: true });
-    }
+    const { works, planner } = this.#options;
+    await planner.checkRoom(sizeBytes);
     if ((await works.store.countWaiting(viewer.userId)) >= OPEN_UPLOADS_MAX) {
       throw new RateLimitedError(
         `You have ${OPEN_UPLOADS_MAX} uploads that wait for bytes. Finish or cancel some first.`,
@@ -308,18 +246,3 @@ export class Uploads {
     return createHmac('sha256', this.#options.tokenKey.reveal()).update(transferId).digest('base64url');
   }
 }
-
-interface Plan {
-  readonly folder: ResolvedEntry;
-  readonly existing: DriveEntry | null;
-  readonly expectedHashes: Hashes;
-  readonly row: Omit<NewTransfer, 'state' | 'source'> & {
-    readonly id: string;
-    readonly bytesTotal: number;
-    readonly onConflict: ConflictPolicy;
-  };
-}
-
-/** Whether what has the name stands in the way for good. */
-const isRefused = ({ kind }: DriveEntry, onConflict: ConflictPolicy): boolean =>
-  onConflict === 'FAIL' || (onConflict === 'REPLACE' && kind === 'FOLDER');

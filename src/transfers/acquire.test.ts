@@ -169,7 +169,7 @@ for (const database of DATABASES) {
       });
       const gone = await finished((await create()).id);
       assert.deepEqual([gone.state, gone.failure?.code, gone.attempts], ['FAILED', 'NOT_FOUND', 1]);
-      const url = await finished((await create({ source: { type: 'url', url: 'https://example.org' } })).id);
+      const url = await finished((await create({ source: { type: 'url', named: true } })).id);
       assert.deepEqual([url.state, url.failure?.code], ['FAILED', 'UNSUPPORTED']);
     });
   });

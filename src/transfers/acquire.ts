@@ -28,7 +28,15 @@ export async function acquire(delivery: Delivery, sources: Sources, limits: Acqu
   if (row.phase !== 'RECEIVING' || !isAcquired(row.source)) return;
   const offset = Math.min(row.bytesDone, (await spool.size(row.id)) ?? 0);
   const version = row.sourceVersion ?? null;
-  const opening = openSource(sources, { source: row.source, userId: row.userId, offset, version, call });
+  const opening = openSource(sources, {
+    source: row.source,
+    transferId: row.id,
+    sealed: row.sealedSource ?? null,
+    userId: row.userId,
+    offset,
+    version,
+    call,
+  });
   if (!opening) throw new UnsupportedError('This server does not take files from there.', null);
   const opened = await opening;
   try {
@@ -41,10 +49,17 @@ export async function acquire(delivery: Delivery, sources: Sources, limits: Acqu
 async function receive(delivery: Delivery, opened: OpenedSource, limits: AcquireLimits): Promise<void> {
   const { row, spool, progress, call } = delivery;
   const { offset, version, sizeBytes } = opened;
-  const bytesMax = sizeBytes ?? limits.untoldBytesMax;
+  const bytesMax = sizeBytes ?? Math.min(limits.untoldBytesMax, opened.bytesMax ?? limits.untoldBytesMax);
   await checkRoom(delivery, (sizeBytes ?? offset) - offset);
   // Before the first byte: what is in the file from here on is of this version.
-  await keep(delivery, { bytesDone: offset, sourceVersion: version, bytesTotal: sizeBytes, spoolHashes: null });
+  await keep(delivery, {
+    bytesDone: offset,
+    sourceVersion: version,
+    bytesTotal: sizeBytes,
+    spoolHashes: null,
+    ...(opened.mimeType === undefined ? {} : { mimeType: opened.mimeType }),
+    ...(opened.name === undefined ? {} : { name: opened.name }),
+  });
 
   const stalled = new Stall(limits.stallMs);
   const inflow = new Inflow({

@@ -1,7 +1,7 @@
 import type { Driver } from '../drives/driver.ts';
 import type { EventBus } from '../events/bus.ts';
 import { addMs, type Clock } from '../lib/clock.ts';
-import { type DomainError, IntegrityError, UnavailableError } from '../lib/errors.ts';
+import { type DomainError, IntegrityError, TooLargeError, UnavailableError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Transfer, TransferPhase } from '../storage/entities/transfer.ts';
 import { ACQUIRE_LIMITS, type AcquireLimits, acquire } from './acquire.ts';
@@ -194,6 +194,7 @@ export class Engine {
         bytesDone: row.bytesTotal ?? row.bytesDone,
         failure: null,
         driverSession: null,
+        sealedSource: null,
         expiresAt: null,
         finishedAt: clock.now(),
       },
@@ -241,7 +242,7 @@ export class Engine {
   async #fail(row: Transfer, failure: DomainError, log: Logger): Promise<void> {
     const { store, spool, clock } = this.#parts;
     const now = clock.now();
-    const keepsBytes = !(failure instanceof IntegrityError);
+    const keepsBytes = !(failure instanceof IntegrityError || failure instanceof TooLargeError);
     const failed = await store.change(
       row.id,
       'fail',

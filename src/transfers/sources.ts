@@ -14,6 +14,9 @@ export const isAcquired = (source: TransferSource): source is AcquiredSource =>
 /** What is asked of a source. */
 export interface SourceRequest<Source extends AcquiredSource> {
   readonly source: Source;
+  readonly transferId: string;
+  /** {@link Transfer.sealedSource}. */
+  readonly sealed: string | null;
   /** Who asked for the transfer, and may have lost the right to the source since. */
   readonly userId: string;
   /** Bytes that are here already, and what they are of. */
@@ -32,6 +35,11 @@ export interface OpenedSource {
   readonly version: string | null;
   /** Of the whole source; null: untold, and then it is whole when the body ends by itself. */
   readonly sizeBytes: number | null;
+  /** Most bytes that are taken where the size is untold; left out: as many as of any. */
+  readonly bytesMax?: number;
+  /** What the file is called, where its user left that to the source. */
+  readonly name?: string;
+  readonly mimeType?: string | null;
 }
 
 /**

@@ -264,6 +264,10 @@ export class TransferStore {
       await em.nativeDelete(TransferSlice, { transferId: { $in: ids } });
       await em.nativeDelete(TransferEvent, { transferId: { $in: ids } });
       await em.nativeDelete(Transfer, { id: { $in: ids } });
+      await em.execute(
+        'delete from transfer_batches where created_at < ? and not exists (select 1 from transfers t where t.batch_id = transfer_batches.id)',
+        [before],
+      );
     });
     if (ids.length === FORGET_BATCH) await this.forgetFinished(before);
   }
@@ -297,6 +301,8 @@ const EMPTY_ROW = {
   route: null,
   onConflict: 'FAIL' as const,
   sourceVersion: null,
+  sealedSource: null,
+  batchId: null,
   mimeType: null,
   expectedHashes: {},
   hashAlgorithms: [],

@@ -29,7 +29,7 @@ async function fetched(
   const server = await startLoopback(reply);
   const http = testOutbound({ guardOptions });
   try {
-    const files = createRemoteFiles(http.outbound, createGuard({ allowCidrs: ['127.0.0.0/8'] }));
+    const files = createRemoteFiles(http.outbound);
     const request = { url: server.url + path, from, headers, signal: new AbortController().signal };
     const { body, ...facts } = await files.open(request);
     return { ...facts, bytes: await buffer(body), requests: server.requests, lines: http.lines };
@@ -294,7 +294,7 @@ test('what came by https is not sent on to http', async () => {
     SELF_SIGNED,
   );
   await using http = testOutbound({ guardOptions: { extraCa: [SELF_SIGNED.cert] } });
-  const files = createRemoteFiles(http.outbound, createGuard());
+  const files = createRemoteFiles(http.outbound);
   const request = { url: tls.url, from: null, headers: { 'x-link-key': 'k' }, signal: new AbortController().signal };
   await assert.rejects(files.open(request), { category: 'permission_denied' });
   assert.equal(plain.requests.length, 0);
@@ -303,7 +303,7 @@ test('what came by https is not sent on to http', async () => {
 test('a certificate that nobody trusts is refused', async () => {
   await using tls = await startLoopback((_request, response) => response.end(BYTES), SELF_SIGNED);
   await using http = testOutbound();
-  const files = createRemoteFiles(http.outbound, createGuard());
+  const files = createRemoteFiles(http.outbound);
   const request = { url: tls.url, from: null, signal: new AbortController().signal };
   await assert.rejects(files.open(request), { category: 'unavailable', retryable: false });
 });

@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
 import { parse as parseDisposition } from 'content-disposition';
 import { headerText } from '../lib/header-text.ts';
+import { nameInUrl } from '../lib/names.ts';
 import { decoderOf } from './content-encoding.ts';
 import { faultOf, peerError } from './faults.ts';
-import type { AddressGuard } from './guard.ts';
 import type { Outbound } from './outbound.ts';
 import type { Answer, Peer } from './request.ts';
 import { checkedStream } from './stream.ts';
@@ -50,15 +50,12 @@ export interface RemoteFile {
 
 /** Fetches files from addresses that persons give. What answers there is hostile until shown otherwise. */
 export interface RemoteFiles {
-  /** Why the address cannot be fetched, in words for a person; null: it may be tried. */
-  fault(url: string): string | null;
   /** @throws DriveError */
   open(request: RemoteRequest): Promise<RemoteFile>;
 }
 
-export function createRemoteFiles(outbound: Outbound, guard: AddressGuard): RemoteFiles {
+export function createRemoteFiles(outbound: Outbound): RemoteFiles {
   return {
-    fault: (url) => guard.urlFault(url),
     open: async (request) => {
       const peer = { provider: PROVIDER, title: URL.parse(request.url)?.hostname || 'The address' };
       const { from } = request;
@@ -153,17 +150,7 @@ function validatorOf(headers: Headers): string | null {
 function namesOf(headers: Headers, urls: readonly string[]): readonly string[] {
   const disposition = headers.get('content-disposition');
   const told = disposition === null ? undefined : parseDisposition(headerText(disposition)).parameters.filename;
-  return [told, ...urls.map(pathName)].filter((name) => name !== undefined && name !== '') as string[];
-}
-
-function pathName(url: string): string | undefined {
-  const parts = URL.parse(url)?.pathname.split('/') ?? [];
-  const last = parts.findLast((part) => part !== '');
-  try {
-    return last === undefined ? undefined : decodeURIComponent(last);
-  } catch {
-    return last; // Its letters are not encoded in UTF-8.
-  }
+  return [told, ...urls.map(nameInUrl)].filter((name) => name !== undefined && name !== '') as string[];
 }
 
 /** An answer that was given up may still break. */

@@ -34,6 +34,7 @@ const SEALED_COLUMNS = {
   'device_links.sealed_state': 'id',
   'pending_authorizations.sealed_verifier': 'state_hash',
   'shares.sealed_password': 'id',
+  'transfers.sealed_source': 'id',
 } as const;
 
 export interface VaultPlace extends SealPlace {

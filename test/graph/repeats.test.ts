@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { isInputObjectType, isNonNullType } from 'graphql';
 import { local } from '../../src/drives/local/drive.ts';
 import { encodeGlobalId } from '../../src/graph/ids.ts';
 import { schema } from '../../src/graph/schema.ts';
+import { User } from '../../src/storage/entities/identity.ts';
 import { LocalChange } from '../../src/storage/entities/local-drive.ts';
 import { Transfer } from '../../src/storage/entities/transfer.ts';
+import { TransferBatch } from '../../src/storage/entities/transfer-batch.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { type Loopback, startLoopback } from '../support/loopback.ts';
 import { linkAccount, memoryDrive } from '../support/memory-drive.ts';
 import { type Person, registerUser } from '../support/people.ts';
 import { selectionOf } from '../support/schema-walk.ts';
@@ -29,6 +35,10 @@ interface Owner {
   file(): Promise<{ readonly id: string }>;
   /** A new folder there. */
   folder(): Promise<{ readonly id: string }>;
+  /** Of a file that can be fetched. */
+  readonly url: string;
+  /** Of a file of the server. */
+  readonly path: string;
   /** A direct link of somebody else's. */
   link(): Promise<string>;
 }
@@ -57,6 +67,15 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
     name: name(),
     onConflict: 'RENAME',
   }),
+  uploadFromUrl: ({ person, url }) => ({ parent: rootOf(person), name: name(), url, onConflict: 'RENAME' }),
+  importServerFile: ({ person, path }) => ({ parent: rootOf(person), name: name(), path, onConflict: 'RENAME' }),
+  uploadBatch: ({ person, url, path }) => ({
+    items: [
+      { text: { parent: rootOf(person), name: name(), content: 'text' } },
+      { url: { parent: rootOf(person), name: name(), url } },
+      { serverFile: { parent: rootOf(person), name: name(), path } },
+    ],
+  }),
   createShare: ({ cloudId }) => ({
     entries: [{ path: { accountId: cloudId, path: '/a.txt' } }],
     days: 7,
@@ -80,17 +99,30 @@ describe('a mutation that is repeated with its key', { timeout: 120_000 }, () =>
   let app: TestApp;
   let owner: Owner;
   let other: Owner;
+  let folder: string;
+  let web: Loopback;
   const cloud = memoryDrive({ id: 'PAN123', acts: ['shares', 'offline', 'createFolder'] });
 
   before(async () => {
-    app = await startTestApp({ drives: [local, cloud.definition], settings: { LOG_LEVEL: 'error' } });
+    folder = await mkdtemp(join(tmpdir(), 'panql-repeats-'));
+    await writeFile(join(folder, 'file'), 'of the server');
+    web = await startLoopback((_request, response) => response.end('of the web'));
+    app = await startTestApp({
+      drives: [local, cloud.definition],
+      settings: { LOG_LEVEL: 'error', IMPORT_DIRS: folder, OUTBOUND_ALLOW_CIDRS: '127.0.0.0/8' },
+    });
     cloud.put('/a.txt');
     [owner, other] = [await newOwner(), await newOwner()];
   });
-  after(() => app.close());
+  after(async () => {
+    await app.close();
+    await web[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true });
+  });
 
   async function newOwner(): Promise<Owner> {
     const person = await registerUser(app);
+    await app.app.storage.fork().nativeUpdate(User, { id: person.userId }, { role: 'ADMIN' });
     const account = await linkAccount(app, person.userId, { provider: 'PAN123' });
     const stranger = await registerUser(app);
     const made = async (mutation: string, payload: string, input: object, who: Person): Promise<Answer> => {
@@ -110,6 +142,8 @@ describe('a mutation that is repeated with its key', { timeout: 120_000 }, () =>
     return {
       person,
       cloudId: encodeGlobalId('CloudAccount', account.id),
+      url: `${web.url}/file`,
+      path: join(folder, 'file'),
       file: () => newFile(person),
       folder: async () => {
         const { folder } = await made(
@@ -158,6 +192,7 @@ describe('a mutation that is repeated with its key', { timeout: 120_000 }, () =>
     return {
       ...Object.fromEntries(counted),
       transfers: await em.count(Transfer, { userId }),
+      batches: await em.count(TransferBatch, { userId }),
       changes: await em.count(LocalChange, { accountId: accountRowId }),
     };
   }
@@ -226,7 +261,8 @@ describe('a mutation that is repeated with its key', { timeout: 120_000 }, () =>
 /** A payload, and no item in it that failed. */
 function assertDone(answer: Answer): void {
   assert.match(answer.__typename, /Payload$/, JSON.stringify(answer));
-  for (const item of answer.results ?? []) assert.equal(item.error ?? null, null, JSON.stringify(item));
+  for (const item of answer.results ?? answer.batch?.items ?? [])
+    assert.equal(item.error ?? null, null, JSON.stringify(item));
 }
 
 const difference = (before: Effects, now: Effects): Effects =>

@@ -112,7 +112,10 @@ export function requestFor(field: Field, variables: Readonly<Record<string, unkn
 
 export const ROOTS: ReadonlySet<string> = new Set(['Query', 'Mutation', 'Subscription']);
 
-/** What an answer shows by itself: fields without required arguments, so many levels deep; no connections within. */
+/**
+ * What an answer shows by itself: fields without required arguments, so many levels deep; no connections within. Errors
+ * as data are always shown.
+ */
 export function selectionOf(type: GraphQLOutputType, depth: number): string {
   const named = getNamedType(type);
   if (isLeafType(named)) return '';
@@ -127,7 +130,9 @@ export function selectionOf(type: GraphQLOutputType, depth: number): string {
   const fields = Object.values(named.getFields()).filter(
     (field) =>
       field.args.every((argument) => !isNonNullType(argument.type)) &&
-      (isLeafType(getNamedType(field.type)) || (depth > 1 && !/Connection$/.test(getNamedType(field.type).name))),
+      (isLeafType(getNamedType(field.type)) ||
+        getNamedType(field.type).name === 'UserError' ||
+        (depth > 1 && !/Connection$/.test(getNamedType(field.type).name))),
   );
   return `{ __typename ${fields.map((field) => `${field.name} ${selectionOf(field.type, depth - 1)}`).join(' ')} }`;
 }

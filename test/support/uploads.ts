@@ -37,12 +37,34 @@ async function mutate(app: TestApp, person: Person, document: string, input: obj
   return data.result;
 }
 
+const FROM_URL = mutation(
+  'uploadFromUrl',
+  'UploadFromUrlInput',
+  `... on UploadFromUrlPayload { transfer { ${TRANSFER} } }`,
+);
+const IMPORT = mutation(
+  'importServerFile',
+  'ImportServerFileInput',
+  `... on ImportServerFilePayload { transfer { ${TRANSFER} } }`,
+);
+export const BATCH_FIELDS = `id total succeeded failed done items { index transfer { ${TRANSFER} } error { ${USER_ERROR} } }`;
+const BATCH = mutation('uploadBatch', 'UploadBatchInput', `... on UploadBatchPayload { batch { ${BATCH_FIELDS} } }`);
+
 /** Into the root, where the input names no parent. */
 export const startUpload = (app: TestApp, person: Person, input: object): Promise<Answer> =>
   mutate(app, person, START, { parent: rootOf(person), name: 'file.bin', ...input });
 
 export const uploadText = (app: TestApp, person: Person, input: object): Promise<Answer> =>
   mutate(app, person, TEXT, { parent: rootOf(person), name: 'note.txt', ...input });
+
+export const uploadFromUrl = (app: TestApp, person: Person, input: object): Promise<Answer> =>
+  mutate(app, person, FROM_URL, { parent: rootOf(person), ...input });
+
+export const importServerFile = (app: TestApp, person: Person, input: object): Promise<Answer> =>
+  mutate(app, person, IMPORT, { parent: rootOf(person), ...input });
+
+export const uploadBatch = (app: TestApp, person: Person, input: object): Promise<Answer> =>
+  mutate(app, person, BATCH, input);
 
 export const control = (
   app: TestApp,

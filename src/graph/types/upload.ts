@@ -7,9 +7,9 @@ import { HashAlgorithmEnum } from './file.ts';
 import { Transfer } from './transfer.ts';
 import { DRIVE_ERRORS } from './user-error.ts';
 
-const PARENT = 'The folder that gets the file.';
-const ON_CONFLICT = 'What to do when the name is taken, now or when the bytes are here; left out: FAIL.';
-const IDEMPOTENCY_KEY =
+export const PARENT = 'The folder that gets the file.';
+export const ON_CONFLICT = 'What to do when the name is taken, now or when the bytes are here; left out: FAIL.';
+export const IDEMPOTENCY_KEY =
   'Chosen by you, for example a UUID: repeating the request with the same key has no second effect, for a day.';
 
 const HashInput = builder.inputType('HashInput', {
@@ -84,7 +84,7 @@ const uploadPayload = (name: string) =>
     fields: (t) => ({ transfer: t.expose('transfer', { type: Transfer, description: 'The transfer.' }) }),
   });
 
-const UploadTextInput = builder.inputType('UploadTextInput', {
+export const UploadTextInput = builder.inputType('UploadTextInput', {
   description: 'A text to be a file.',
   fields: (t) => ({
     parent: t.field({ type: EntryRefInput, required: true, description: PARENT }),

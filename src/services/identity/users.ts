@@ -34,6 +34,11 @@ export class Users {
     return new Map(users.map((user) => [user.id, user]));
   }
 
+  /** Whether it is an administrator who may sign in. */
+  async isAdmin(userId: string): Promise<boolean> {
+    return (await this.#options.storage.fork().count(User, { id: userId, role: 'ADMIN', disabledAt: null })) > 0;
+  }
+
   /**
    * All users, the oldest first; with `search`, those whose username begins so.
    * @throws PermissionDeniedError to everybody but administrators.

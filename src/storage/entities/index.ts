@@ -7,6 +7,7 @@ import { AuditRecord, IdempotencyRecord, SharedStateRow } from './operations.ts'
 import { Share } from './share.ts';
 import { ComputedChange, Snapshot } from './snapshot.ts';
 import { Transfer, TransferEvent, TransferJournal, TransferSlice } from './transfer.ts';
+import { TransferBatch } from './transfer-batch.ts';
 
 /** Every table, for the ORM and the migrations. */
 export const ENTITIES = [
@@ -25,6 +26,7 @@ export const ENTITIES = [
   TransferSlice,
   TransferEvent,
   TransferJournal,
+  TransferBatch,
   DownloadCount,
   DownloadTicket,
   DirectLink,

@@ -35,6 +35,19 @@ export interface EntrySource {
   readonly ref: string;
 }
 
+/** An address; itself it is in {@link Transfer.sealedSource}. */
+export interface UrlSource {
+  readonly type: 'url';
+  /** Whether its user has named the file; else the source does. */
+  readonly named: boolean;
+}
+
+/** A file of the server. */
+export interface FileSource {
+  readonly type: 'file';
+  readonly path: string;
+}
+
 /** Where a transfer's bytes come from. Plain JSON, so that the job outlives the process. */
 export type TransferSource =
   /** The client sends them, to the upload URL, as long as the session or API key with this id is not ended. */
@@ -44,9 +57,8 @@ export type TransferSource =
   /** A file of a drive, perhaps of the same one. */
   | EntrySource
   /** The server fetches them from an address. */
-  | { readonly type: 'url'; readonly url: string }
-  /** A file of the server. */
-  | { readonly type: 'file'; readonly path: string }
+  | UrlSource
+  | FileSource
   /** They were copied at the drive by somebody else; the row only tells of it. */
   | { readonly type: 'none' };
 
@@ -72,6 +84,8 @@ const TransferSchema = defineEntity({
     name: p.string().length(255),
     onConflict: p.string().length(8).$type<ConflictPolicy>(),
     source: p.json().$type<TransferSource>(),
+    /** What of the source may be a secret: an address, and headers for it. */
+    sealedSource: p.text().nullable().hidden(),
     /** What of the source the received bytes are: its revision, ETag or the like. Null: they cannot be continued. */
     sourceVersion: p.text().nullable(),
     mimeType: p.string().length(128).nullable(),
@@ -104,6 +118,8 @@ const TransferSchema = defineEntity({
     fence: p.integer().default(0),
     /** When a state that is not final is given up; of a failed transfer, until when its bytes are kept for a retry. */
     expiresAt: p.datetime().nullable().index(),
+    /** The {@link TransferBatch} that it was asked for in. */
+    batchId: p.string().length(36).nullable().index(),
     createdAt: p.datetime(),
     startedAt: p.datetime().nullable(),
     finishedAt: p.datetime().nullable(),

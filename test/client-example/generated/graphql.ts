@@ -294,6 +294,7 @@ export type FolderPageQuery = { node:
         >, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }
     | { __typename: 'Share' }
     | { __typename: 'Transfer' }
+    | { __typename: 'TransferBatch' }
     | { __typename: 'User' }
    | null };
 

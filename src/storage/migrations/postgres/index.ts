@@ -4,6 +4,7 @@ import { Search } from './20261120000001-search.ts';
 import { SharedStates } from './20261126074500-shared-states.ts';
 import { TransferSources } from './20261126075500-transfer-sources.ts';
 import { Snapshots } from './20261126081200-snapshots.ts';
+import { TransferBatches } from './20261126082200-transfer-batches.ts';
 
 /** In the order in which they run. A new migration adds one line here. */
 export const POSTGRES_MIGRATIONS: MigrationObject[] = [
@@ -12,4 +13,5 @@ export const POSTGRES_MIGRATIONS: MigrationObject[] = [
   { name: '20261126074500-shared-states', class: SharedStates },
   { name: '20261126075500-transfer-sources', class: TransferSources },
   { name: '20261126081200-snapshots', class: Snapshots },
+  { name: '20261126082200-transfer-batches', class: TransferBatches },
 ];
