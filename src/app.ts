@@ -26,6 +26,7 @@ import { createMetrics } from './server/metrics.ts';
 import { createOrigin } from './server/origin.ts';
 import { createServing, type ServerTuning, type Serving } from './server/serve.ts';
 import { createUploadRoutes } from './server/uploads.ts';
+import { AccountWatch } from './services/account-watch.ts';
 import { Accounts } from './services/accounts.ts';
 import { DownloadAllowances } from './services/allowance.ts';
 import { Audit } from './services/audit.ts';
@@ -52,6 +53,11 @@ import { Links } from './services/links.ts';
 import { createMailer } from './services/mail.ts';
 import { Media } from './services/media.ts';
 import { Notices } from './services/notices.ts';
+import { OfflineFollower } from './services/offline/follower.ts';
+import { OfflineLists } from './services/offline/lists.ts';
+import { OfflineRecords } from './services/offline/records.ts';
+import { OfflineSync } from './services/offline/sync.ts';
+import { OfflineTasks } from './services/offline/tasks.ts';
 import { Playlists } from './services/playlists.ts';
 import { SealedAddresses } from './services/sealed-addresses.ts';
 import { Search } from './services/search.ts';
@@ -192,9 +198,10 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   const editing = new Editing({ accounts, entries, idempotency, log });
   const search = new Search(accounts, log);
   const comparisons = new Comparisons({ storage, events, clock, timer: systemTimer, log });
-  const changes = new Changes({ accounts, entries, events, clock, comparisons });
   const addresses = new SealedAddresses(vault);
   const serverFiles = new ServerFiles(config.importDirs);
+  const watch = new AccountWatch(accounts, events);
+  const changes = new Changes({ accounts, entries, watch, clock, comparisons });
   const works = await openTransfers({
     ...config,
     storage,
@@ -248,6 +255,14 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     idempotency,
     audit,
   });
+  const offlineRecords = new OfflineRecords({ storage, vault, clock });
+  const offlineParts = {
+    ...{ storage, accounts, entries, idempotency, audit, watch, events, clock, log, records: offlineRecords },
+    sync: new OfflineSync({ records: offlineRecords, events, clock, log }),
+  };
+  const offlineLists = new OfflineLists(offlineParts);
+  const offlineFollower = new OfflineFollower(offlineParts);
+  const offlineTasks = new OfflineTasks({ ...offlineParts, lists: offlineLists, follower: offlineFollower });
   const housekeeping = new Housekeeping(
     {
       identity: () => identity.sweep(),
@@ -256,6 +271,8 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
       downloads: () => downloads.sweep(),
       directLinks: () => directLinks.sweep(),
       shares: () => shareRecords.sweep(),
+      offlineTasks: () => offlineRecords.sweep(),
+      offlineFollows: () => offlineFollower.sweep(),
       transfers: () => works.sweep(),
       localDrives: () => sweepLocalDrives({ storage, blobs, clock }),
       deviceLinks: () => deviceLinks.sweep(),
@@ -267,6 +284,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   housekeeping.start();
   works.start();
   deviceLinks.start();
+  offlineFollower.start();
   const linkSaving = new LinkSaving({ directLinks, entries, transfers, idempotency, audit });
   const playlists = new Playlists({ storage, cipher, accounts, clock });
   const services: Services = {
@@ -293,6 +311,9 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     shareLists,
     media: new Media({ accounts, entries, playlists, links }),
     playlists,
+    offlineTasks,
+    offlineLists,
+    offlineFollower,
     transfers,
     uploads,
     intake,
@@ -332,6 +353,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
         () => works.close(),
         () => deviceLinks.close(),
         () => comparisons.close(),
+        () => offlineFollower.close(),
         () => housekeeping.close(),
         () => identity.settled(),
         () => mailer.close(),

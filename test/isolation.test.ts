@@ -6,6 +6,7 @@ import { schema } from '../src/graph/schema.ts';
 import { addMs } from '../src/lib/clock.ts';
 import { newId } from '../src/lib/ids.ts';
 import { DeviceLink } from '../src/storage/entities/linking.ts';
+import { OfflineTask } from '../src/storage/entities/offline-task.ts';
 import { Share } from '../src/storage/entities/share.ts';
 import { startTestApp, type TestApp } from './support/app.ts';
 import { type PutFile, putFile } from './support/files.ts';
@@ -62,6 +63,16 @@ const SAMPLES: Readonly<Record<string, (app: TestApp, person: Person, file: PutF
       ...{ sealedPassword: null, remark: 'private', createdAt: new Date(), expiresAt: null, cancelledAt: null },
     });
     return encodeGlobalId('Share', `${accountRowId}/share`);
+  },
+  OfflineTask: async ({ app }, { userId, accountRowId }) => {
+    const now = new Date();
+    await app.storage.fork().insert(OfflineTask, {
+      ...{ id: newId(), userId, accountId: accountRowId, ref: newId(), sealedUrl: null, name: 'private' },
+      ...{ state: 'FAILED', progress: 0, sizeBytes: null, entryRef: null, parentRef: null, failure: null },
+      ...{ addedAt: now, updatedAt: now, checkedAt: now },
+    });
+    const row = await app.storage.fork().findOneOrFail(OfflineTask, { userId }, { orderBy: { id: 'desc' } });
+    return encodeGlobalId('OfflineTask', `${accountRowId}/${row.ref}`);
   },
   UserSession: async (app, { token }) => {
     const { data } = await app.graphql('{ viewer { sessions { nodes { id } } } }', {}, token);
@@ -170,7 +181,7 @@ describe('isolation of users', { timeout: 170_000 }, () => {
         for (const [who, types] of [
           [stranger, [...owned.keys()]],
           // Users, and what belongs to them as persons, are an administrator's to see.
-          [admin, ['CloudAccount', 'Folder', 'File', 'Transfer', 'DirectLink', 'DeviceLink', 'Share']],
+          [admin, ['CloudAccount', 'Folder', 'File', 'Transfer', 'DirectLink', 'DeviceLink', 'Share', 'OfflineTask']],
         ] as const) {
           for (const type of types) {
             const id = owned.get(type) ?? '';

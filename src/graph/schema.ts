@@ -15,6 +15,7 @@ import './types/intake.ts';
 import './types/invitation.ts';
 import './types/media.ts';
 import './types/notice.ts';
+import './types/offline.ts';
 import './types/password.ts';
 import './types/provider.ts';
 import './types/search.ts';

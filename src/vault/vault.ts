@@ -35,6 +35,7 @@ const SEALED_COLUMNS = {
   'pending_authorizations.sealed_verifier': 'state_hash',
   'shares.sealed_password': 'id',
   'transfers.sealed_source': 'id',
+  'offline_tasks.sealed_url': 'id',
 } as const;
 
 export interface VaultPlace extends SealPlace {

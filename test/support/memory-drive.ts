@@ -30,6 +30,8 @@ export interface MemoryDriveOptions {
   /** The acts that `offline` has; default all. */
   readonly offlineActs?: readonly OfflineAct[];
   readonly offline?: OfflineDeskOptions;
+  /** Whether entries have no time at which they were made. */
+  readonly timeless?: boolean;
   /** Whether listings leave `path` out, as providers do that know ids only. */
   readonly pathless?: boolean;
 }
@@ -78,6 +80,7 @@ export function memoryDrive({
   timelessShares,
   offlineActs,
   offline,
+  timeless,
   pathless,
 }: MemoryDriveOptions = {}): MemoryDrive {
   const root = entryOf('root', null, '', 'FOLDER');
@@ -104,7 +107,11 @@ export function memoryDrive({
     if (!entry) throw fault('not_found', 'There is no such entry on the drive.');
     return entry;
   };
-  const shown = (entry: DriveEntry): DriveEntry => ({ ...entry, path: pathless ? null : pathOf(entry) });
+  const shown = (entry: DriveEntry): DriveEntry => ({
+    ...entry,
+    path: pathless ? null : pathOf(entry),
+    ...(timeless ? { createdAt: null } : {}),
+  });
   const pathOf = (entry: DriveEntry): string => {
     if (entry.parentRef === null) return '/';
     const above = pathOf(find(entry.parentRef));

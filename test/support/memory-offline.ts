@@ -1,4 +1,4 @@
-import type { DriveOfflineTask, OfflineAllowance, OfflineTasks } from '../../src/drives/driver.ts';
+import type { DriveOfflineTask, OfflineAllowance, OfflineClearScope, OfflineTasks } from '../../src/drives/driver.ts';
 import { OFFLINE_SCHEMES } from '../../src/drives/driver.ts';
 import type { DriveError, DriveErrorCategory } from '../../src/drives/errors.ts';
 
@@ -9,6 +9,11 @@ export interface OfflineDesk {
   readonly refusals: Map<string, DriveError>;
   /** The links of each act of adding, in order. */
   readonly added: string[][];
+  /** The folder of each act of adding, in order. */
+  readonly folders: (string | null)[];
+  /** What was ended, with its files or without. */
+  readonly cancelled: { readonly ref: string; readonly deleteFiles: boolean }[];
+  readonly cleared: OfflineClearScope[];
   allowance: OfflineAllowance;
   /** Changes what a task is; gives it. */
   change(ref: string, changes: Partial<DriveOfflineTask>): DriveOfflineTask;
@@ -66,6 +71,9 @@ export function offlineDesk(
     tasks,
     refusals,
     added,
+    folders: [],
+    cancelled: [],
+    cleared: [],
     allowance: { total: 10, used: 0, remaining: 10, packages: [] },
     change: (ref, changes) => {
       const changed = { ...find(ref), ...changes };
@@ -80,6 +88,7 @@ export function offlineDesk(
       begin('offline.add');
       if (urls.length > urlsMax) throw fault('invalid_argument', 'Too many links.');
       added.push([...urls]);
+      desk.folders.push(parentRef);
       const results = urls.map((url) => {
         const existing = [...tasks.values()].find((task) => task.url === url);
         const error =
@@ -105,13 +114,15 @@ export function offlineDesk(
       // As a provider does that follows a task by its id only.
       return { ...find(ref), name: null, url: null, sizeBytes: null, entryRef: null, parentRef: null };
     },
-    async cancel(ref) {
+    async cancel(ref, { deleteFiles }) {
       begin('offline.cancel');
       find(ref);
+      desk.cancelled.push({ ref, deleteFiles });
       tasks.delete(ref);
     },
     async clear(scope) {
       begin('offline.clear');
+      desk.cleared.push(scope);
       const [state] = scope.split('_');
       for (const task of [...tasks.values()]) {
         if (state === 'ALL' || state === (task.state === 'PENDING' ? 'RUNNING' : task.state)) tasks.delete(task.ref);

@@ -16,6 +16,7 @@ import type { Logger } from '../../lib/log.ts';
 import { Account } from '../../storage/entities/account.ts';
 import { User } from '../../storage/entities/identity.ts';
 import { DeviceLink } from '../../storage/entities/linking.ts';
+import { OfflineFollow, OfflineTask } from '../../storage/entities/offline-task.ts';
 import { Share } from '../../storage/entities/share.ts';
 import { ComputedChange, Snapshot } from '../../storage/entities/snapshot.ts';
 import type { EntityManager, Storage } from '../../storage/orm.ts';
@@ -162,6 +163,8 @@ export class AccountLinker {
       await em.nativeDelete(Share, { accountId: account.id });
       await em.nativeDelete(Snapshot, { accountId: account.id });
       await em.nativeDelete(ComputedChange, { accountId: account.id });
+      await em.nativeDelete(OfflineTask, { accountId: account.id });
+      await em.nativeDelete(OfflineFollow, { accountId: account.id });
       await em.nativeUpdate(DeviceLink, { accountId: account.id }, { accountId: null });
       await audit.record(
         { userId: viewer.userId, action: 'account.unlink', accountId: account.id, detail: { revoked } },

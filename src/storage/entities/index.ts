@@ -3,6 +3,7 @@ import { DirectLink, DownloadCount, DownloadTicket } from './download.ts';
 import { ApiKey, Invitation, PasswordReset, Session, User } from './identity.ts';
 import { DeviceLink, PendingAuthorization } from './linking.ts';
 import { Blob, LocalChange, LocalEntry } from './local-drive.ts';
+import { OfflineFollow, OfflineTask } from './offline-task.ts';
 import { AuditRecord, IdempotencyRecord, SharedStateRow } from './operations.ts';
 import { Share } from './share.ts';
 import { ComputedChange, Snapshot } from './snapshot.ts';
@@ -31,6 +32,8 @@ export const ENTITIES = [
   DownloadTicket,
   DirectLink,
   Share,
+  OfflineTask,
+  OfflineFollow,
   IdempotencyRecord,
   AuditRecord,
   SharedStateRow,

@@ -292,6 +292,7 @@ export type FolderPageQuery = { node:
           | { __typename: 'File', mimeType: string | null, category: FileCategory, id: string, name: string, size: number | null, modifiedAt: string | null }
           | { __typename: 'Folder', id: string, name: string, size: number | null, modifiedAt: string | null }
         >, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }
+    | { __typename: 'OfflineTask' }
     | { __typename: 'Share' }
     | { __typename: 'Transfer' }
     | { __typename: 'TransferBatch' }
