@@ -526,9 +526,12 @@ describe('offline tasks', { timeout: 120_000 }, () => {
         url: null,
       });
       clock.advance(5_000);
-      const { task: again } = await act('retry', { id: task.id });
+      const input = { id: task.id, idempotencyKey: randomUUID() };
+      const { task: again } = await act('retry', input);
       assert.deepEqual([again.url, again.state], [task.url, 'RUNNING']);
       assert.equal(await node(task.id), null);
+      assert.equal((await act('retry', input)).task.id, again.id);
+      assert.equal((await act('retry', { id: task.id })).code, 'NOT_FOUND');
     });
 
     it('not while they run, and not without their link', async () => {

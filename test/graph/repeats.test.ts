@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { isInputObjectType, isNonNullType } from 'graphql';
 import { local } from '../../src/drives/local/drive.ts';
-import { encodeGlobalId } from '../../src/graph/ids.ts';
+import { decodeIdOf, encodeGlobalId } from '../../src/graph/ids.ts';
 import { schema } from '../../src/graph/schema.ts';
 import { User } from '../../src/storage/entities/identity.ts';
 import { LocalChange } from '../../src/storage/entities/local-drive.ts';
@@ -41,6 +41,8 @@ interface Owner {
   readonly path: string;
   /** A direct link of somebody else's. */
   link(): Promise<string>;
+  /** An offline task of the cloud account that failed. */
+  failedTask(): Promise<string>;
 }
 
 /** An input, each time another one of which the effects are as many. */
@@ -86,6 +88,8 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
     password: 'right',
     parent: { path: { accountId: cloudId, path: '/' } },
   }),
+  addOfflineTasks: ({ cloudId }) => ({ accountId: cloudId, urls: [`https://files.example/${name()}`] }),
+  retryOfflineTask: async (owner) => ({ id: await owner.failedTask() }),
 };
 
 /** The mutations whose input has the field. */
@@ -157,6 +161,16 @@ describe('a mutation that is repeated with its key', { timeout: 120_000 }, () =>
       link: async () => {
         const { link } = await made('createDirectLink', 'link { url }', { file: await newFile(stranger) }, stranger);
         return link.url;
+      },
+      failedTask: async () => {
+        const input = {
+          accountId: encodeGlobalId('CloudAccount', account.id),
+          urls: [`https://files.example/${name()}`],
+        };
+        const { results } = await made('addOfflineTasks', 'results { task { id } }', input, person);
+        const { id } = results[0].task;
+        cloud.offline.change(decodeIdOf(id, 'OfflineTask')?.slice(account.id.length + 1) ?? '', { state: 'FAILED' });
+        return id;
       },
     };
   }

@@ -85,11 +85,15 @@ export class OfflineLists {
     return { ...page, items: await this.viewsOf(account, page.items) };
   }
 
-  /** Tasks by their keys, in the order asked: null for what is not the viewer's, the error for what could not be asked. */
+  /**
+   * Tasks by their keys, in the order asked: null for what is not the viewer's, the error for what could not be asked.
+   * @param knownForMs How old what is known of an unfinished task may be, in milliseconds.
+   */
   async findMany(
     viewer: Viewer,
     keys: readonly OfflineTaskKey[],
     call: CallContext = uncancelled(),
+    knownForMs = FRESH_MS,
   ): Promise<readonly (OfflineTaskView | null | Error)[]> {
     const accounts = await this.#options.accounts.visibleMany(viewer, [...new Set(keys.map((key) => key.accountId))]);
     const found = new Map<OfflineTaskKey, OfflineTaskView | Error>();
@@ -97,7 +101,13 @@ export class OfflineLists {
       [...accounts.values()].map(async (account) => {
         const wanted = keys.filter(({ accountId }) => accountId === account.id);
         try {
-          const views = await this.#findIn(viewer, account, [...new Set(wanted.map(({ ref }) => ref))], call);
+          const views = await this.#findIn(
+            viewer,
+            account,
+            [...new Set(wanted.map(({ ref }) => ref))],
+            call,
+            knownForMs,
+          );
           for (const key of wanted) {
             const view = views.get(key.ref);
             if (view) found.set(key, view);
@@ -177,6 +187,7 @@ export class OfflineLists {
     account: Account,
     refs: readonly string[],
     call: CallContext,
+    knownForMs: number,
   ): Promise<ReadonlyMap<string, OfflineTaskView>> {
     const { accounts, records, sync } = this.#options;
     const known = new Map(
@@ -185,10 +196,10 @@ export class OfflineLists {
     if (!this.isListed(viewer, account)) {
       const rows = accounts.abilities(account).includes('OFFLINE_LIST')
         ? [...known.values()]
-        : await this.#refreshed(account, [...known.values()], call);
+        : await this.#refreshed(account, [...known.values()], call, knownForMs);
       return new Map(rows.map((row) => [row.ref, this.viewOfRecord(account, row)]));
     }
-    const missing = new Set(refs.filter((ref) => !this.#isCurrent(known.get(ref))));
+    const missing = new Set(refs.filter((ref) => !this.#isCurrent(known.get(ref), knownForMs)));
     const views = new Map(
       [...known].flatMap(([ref, row]) => (missing.has(ref) ? [] : [[ref, this.viewOfRecord(account, row)] as const])),
     );
@@ -204,9 +215,14 @@ export class OfflineLists {
   }
 
   /** Of a provider that tells only of one task at a time: those asked about that may have changed. */
-  async #refreshed(account: Account, rows: readonly OfflineTask[], call: CallContext): Promise<readonly OfflineTask[]> {
+  async #refreshed(
+    account: Account,
+    rows: readonly OfflineTask[],
+    call: CallContext,
+    knownForMs = FRESH_MS,
+  ): Promise<readonly OfflineTask[]> {
     const { accounts, records, sync } = this.#options;
-    const stale = rows.filter((row) => !this.#isCurrent(row)).slice(0, STATS_MAX);
+    const stale = rows.filter((row) => !this.#isCurrent(row, knownForMs)).slice(0, STATS_MAX);
     if (stale.length === 0) return rows;
     try {
       const { driver, run } = accounts.openVisible(account);
@@ -223,8 +239,8 @@ export class OfflineLists {
     return rows.map((row) => fresh.get(row.ref) ?? row);
   }
 
-  #isCurrent(row: OfflineTask | undefined): boolean {
-    return row !== undefined && (!isUnfinished(row) || addMs(row.checkedAt, FRESH_MS) > this.#options.clock.now());
+  #isCurrent(row: OfflineTask | undefined, knownForMs: number): boolean {
+    return row !== undefined && (!isUnfinished(row) || addMs(row.checkedAt, knownForMs) > this.#options.clock.now());
   }
 }
 

@@ -174,13 +174,16 @@ export class OfflineTasks {
    */
   async retry(viewer: Viewer, key: OfflineTaskKey | null, idempotencyKey: Input<string>): Promise<OfflineTaskView> {
     const { accounts, idempotency, lists } = this.#options;
-    const { account, ref } = await lists.own(viewer, key);
+    const account = key && (await accounts.visibleMany(viewer, [key.accountId])).get(key.accountId);
+    if (!account) throw noSuchTask();
+    const { ref } = key;
     const opened = accounts.openVisible(account);
     requireAbility(opened, 'OFFLINE_ADD');
     const fresh = new Map<string, OfflineTaskView>();
     const request = { operation: 'retryOfflineTask', key: idempotencyKey, input: { accountId: account.id, ref } };
     const answer = await idempotency.once<StoredAnswer>(viewer, request, async ({ since }) => {
-      const failed = await this.#get(viewer, { accountId: account.id, ref });
+      await lists.own(viewer, key);
+      const failed = await this.#get(viewer, { accountId: account.id, ref }, 0);
       const url = failed.url();
       if (failed.state !== 'FAILED') {
         if (since !== null) return { ref, failure: null }; // Begun by the attempt that died.
@@ -331,8 +334,8 @@ export class OfflineTasks {
     return folder.entry.ref;
   }
 
-  async #get(viewer: Viewer, key: OfflineTaskKey): Promise<OfflineTaskView> {
-    const [view] = await this.#options.lists.findMany(viewer, [key]);
+  async #get(viewer: Viewer, key: OfflineTaskKey, knownForMs?: number): Promise<OfflineTaskView> {
+    const [view] = await this.#options.lists.findMany(viewer, [key], uncancelled(), knownForMs);
     if (view instanceof Error) throw view;
     if (!view) throw noSuchTask();
     return view;
