@@ -401,6 +401,13 @@ export interface DriveSubtitle {
   readonly format: string;
 }
 
+/** How far the account's owner has watched. */
+export interface MediaProgress {
+  readonly positionSeconds: number;
+  /** When that was told; null where unknown. */
+  readonly at: Date | null;
+}
+
 /**
  * Playlists: either `playlist`, whose address any client can open, or `openPlaylist`, `readPlaylist` and `readPart`, by
  * which this server serves them itself: for providers whose addresses hold a token, or want headers that no player sends.
@@ -421,6 +428,13 @@ export interface Media {
   subtitles?(ref: string, call: CallContext): Promise<readonly DriveSubtitle[]>;
   info?(ref: string, call: CallContext): Promise<DriveMediaInfo>;
   transcode?(ref: string, quality: string, call: CallContext): Promise<void>;
+  /** Null: never watched. */
+  progress?(ref: string, call: CallContext): Promise<MediaProgress | null>;
+  saveProgress?(
+    ref: string,
+    progress: { readonly positionSeconds: number; readonly finished: boolean },
+    call: CallContext,
+  ): Promise<void>;
 }
 
 /**

@@ -1,4 +1,11 @@
-import type { CallContext, DriveMediaInfo, DriveSubtitle, DriveThumbnail, ProviderLink } from '../drives/driver.ts';
+import type {
+  CallContext,
+  DriveMediaInfo,
+  DriveSubtitle,
+  DriveThumbnail,
+  MediaProgress,
+  ProviderLink,
+} from '../drives/driver.ts';
 import { categoryOf } from '../drives/shared/categories.ts';
 import { InvalidInputError, UnsupportedError } from '../lib/errors.ts';
 import type { Accounts } from './accounts.ts';
@@ -14,6 +21,8 @@ export interface MediaView {
   readonly playlist: (quality: string | null) => Promise<ProviderLink | null>;
   /** Null where the provider has none of any file; empty where it has none of this one. */
   readonly subtitles: () => Promise<readonly SubtitleView[] | null>;
+  /** Null where the provider remembers none, or it was never watched. */
+  readonly progress: () => Promise<MediaProgress | null>;
 }
 
 /** Subtitles at an address that any client can open. */
@@ -24,6 +33,9 @@ export interface SubtitleView extends Omit<DriveSubtitle, 'url'> {
 
 /** Longest name of a quality, in characters: providers' own are about 20 long. */
 export const QUALITY_LENGTH_MAX = 64;
+
+/** Beyond any film: a month, in seconds. */
+const POSITION_SECONDS_MAX = 31 * 86_400;
 
 export interface MediaOptions {
   readonly accounts: Accounts;
@@ -85,6 +97,7 @@ export class Media {
         const subtitles = isPlayed(view) ? ((await media.subtitles?.(entry.ref, call)) ?? null) : null;
         return subtitles?.map((subtitle) => this.#subtitle(viewer, account.id, subtitle)) ?? null;
       },
+      progress: async () => (isPlayed(view) ? ((await media.progress?.(entry.ref, call)) ?? null) : null),
     };
   }
 
@@ -117,6 +130,25 @@ export class Media {
     const { account, entry, run } = await this.#entries.resolve(viewer, file, call);
     if (entry.kind !== 'FILE') throw InvalidInputError.at('input.file', 'must be a file, and is a folder');
     await run('media.transcode', entry.ref, quality, call);
+    return { account, entry };
+  }
+
+  /**
+   * Tells the provider how far a film was watched.
+   * @throws InvalidInputError, NotFoundError, UnsupportedError; what the drive throws.
+   */
+  async saveProgress(
+    viewer: Viewer,
+    file: EntryTarget,
+    { positionSeconds, finished }: { readonly positionSeconds: number; readonly finished: boolean },
+  ): Promise<EntryView> {
+    if (!(positionSeconds >= 0 && positionSeconds <= POSITION_SECONDS_MAX)) {
+      throw InvalidInputError.at('input.positionSeconds', `must be from 0 to ${POSITION_SECONDS_MAX}`);
+    }
+    const call = uncancelled();
+    const { account, entry, run } = await this.#entries.resolve(viewer, file, call);
+    if (entry.kind !== 'FILE') throw InvalidInputError.at('input.file', 'must be a file, and is a folder');
+    await run('media.saveProgress', entry.ref, { positionSeconds, finished }, call);
     return { account, entry };
   }
 }

@@ -174,4 +174,6 @@ const EXAMPLE_ARGS: Readonly<Record<Operation, readonly unknown[]>> = {
   'media.subtitles': ['x'],
   'media.info': ['x'],
   'media.transcode': ['x', '720P'],
+  'media.progress': ['x'],
+  'media.saveProgress': ['x', { positionSeconds: 1, finished: false }],
 };

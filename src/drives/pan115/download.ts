@@ -88,35 +88,11 @@ async function fetchBytes(
   range: ByteRange | null,
   call: CallContext,
 ): Promise<Readable> {
-  const { outbound, pan115: settings } = pan115.services;
-  const transport = outbound.transport({
-    provider: PROVIDER,
-    title: TITLE,
-    // The connections are counted by file.
-    accountId: `${pan115.accountId}:download:${file.id}`,
-    classify,
-    headers: { 'user-agent': USER_AGENT },
-    rates: DOWNLOAD_RATES,
-    trustedOrigins: originsOf(settings),
-  });
   const { sizeBytes } = file;
   const expectedBytes = sizeBytes === null ? undefined : range?.end != null ? range.end - range.start + 1 : sizeBytes;
-  const get = async (): Promise<Readable> => {
-    const { body } = await transport.send({
-      method: 'GET',
-      url: await addressOf(pan115, file, call),
-      endpoint: 'download',
-      as: 'stream',
-      auth: false,
-      idempotent: true,
-      range,
-      signal: call.signal,
-      ...(call.priority ? { priority: call.priority } : {}),
-      ...(expectedBytes === undefined ? {} : { expectedBytes }),
-      redirects: { hosts: ['*'], keepHeaders: ['user-agent'] },
-    });
-    return body;
-  };
+  const get = async (): Promise<Readable> =>
+    (await fetchAddress(pan115, await addressOf(pan115, file, call), range, call, { file: file.id, expectedBytes }))
+      .body;
   try {
     return await get();
   } catch (error) {
@@ -124,6 +100,39 @@ async function fetchBytes(
     if (!(error instanceof DriveError) || error.providerCode !== STALE_LINK) throw error;
     return get();
   }
+}
+
+/** What stands at an address that 115 gave: the User-Agent goes there, and nothing that is the account's. */
+export function fetchAddress(
+  { accountId, services }: Pan115Client,
+  url: string,
+  range: ByteRange | null,
+  { signal, priority }: CallContext,
+  { file = 'media', expectedBytes }: { readonly file?: string; readonly expectedBytes?: number | undefined } = {},
+) {
+  const transport = services.outbound.transport({
+    provider: PROVIDER,
+    title: TITLE,
+    // The connections are counted by file.
+    accountId: `${accountId}:download:${file}`,
+    classify,
+    headers: { 'user-agent': USER_AGENT },
+    rates: file === 'media' ? {} : DOWNLOAD_RATES,
+    trustedOrigins: originsOf(services.pan115),
+  });
+  return transport.send({
+    method: 'GET',
+    url,
+    endpoint: 'download',
+    as: 'stream',
+    auth: false,
+    idempotent: true,
+    range,
+    signal,
+    ...(priority ? { priority } : {}),
+    ...(expectedBytes === undefined ? {} : { expectedBytes }),
+    redirects: { hosts: ['*'], keepHeaders: ['user-agent'] },
+  });
 }
 
 /** The bytes, ending well only when they have the hash that 115 tells of the file. */

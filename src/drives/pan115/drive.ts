@@ -7,6 +7,8 @@ import { createEditing } from './editing.ts';
 import { ERROR_CODES, PROVIDER, TITLE } from './errors.ts';
 import { createLinking } from './linking.ts';
 import { createListing } from './listing.ts';
+import { createMedia } from './media.ts';
+import { createOffline } from './offline.ts';
 import { createProfile } from './profile.ts';
 import { createRecycleBin } from './recycling.ts';
 import { createSearch } from './search.ts';
@@ -46,5 +48,7 @@ function createPan115Driver(account: DriveAccount, services: Pan115Services): Dr
     ...createDownload(client),
     ...createProfile(client),
     upload: createUpload(client),
+    offline: createOffline(client),
+    media: createMedia(client),
   };
 }

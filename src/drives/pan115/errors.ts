@@ -53,10 +53,15 @@ export const ERROR_CODES: readonly DriveErrorCode[] = ERROR_ROWS.map(([code, cat
 /** The error in a reply of 115's own hosts; null when there is none that its tables know. */
 export const classify: Classify = (reply, request) => {
   if (request.endpoint === 'download') return downloadError(reply);
+  // Each link has its own word, also where all of them failed.
+  if (request.endpoint === 'offline.add' && hasResults(reply.json)) return null;
   const said = saidBy(reply);
   if (said) return saidError(said, reply, request);
   return transportError(reply, request);
 };
+
+const hasResults = (json: unknown): boolean =>
+  isObject(json) && Array.isArray(json.data) && json.data.some((one: unknown) => isObject(one) && 'url' in one);
 
 /** The error of one item of a list: the code and the text alone say what it is. */
 export const itemError = (code: string, text: string): DriveError => codeError(code, text, null);

@@ -1,4 +1,8 @@
-import type { ProviderLink as DriveLink, DriveThumbnail } from '../../drives/driver.ts';
+import type {
+  ProviderLink as DriveLink,
+  MediaProgress as DriveMediaProgress,
+  DriveThumbnail,
+} from '../../drives/driver.ts';
 import type { EntryView } from '../../services/entries.ts';
 import type { MediaView, SubtitleView } from '../../services/media.ts';
 import { builder } from '../builder.ts';
@@ -61,6 +65,18 @@ const Subtitle = builder.objectRef<SubtitleView>('Subtitle').implement({
   }),
 });
 
+const MediaProgress = builder.objectRef<DriveMediaProgress>('MediaProgress').implement({
+  description: 'How far a film was watched, as its provider remembers it for all devices of the account.',
+  fields: (t) => ({
+    positionSeconds: t.exposeFloat('positionSeconds', { description: 'From the beginning, in seconds.' }),
+    at: t.expose('at', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the provider was told; null where unknown.',
+    }),
+  }),
+});
+
 const MediaInfo = builder.objectRef<MediaView>('MediaInfo').implement({
   description: 'What the provider knows of a video, sound or picture. It is asked only for what is selected.',
   fields: (t) => ({
@@ -105,6 +121,12 @@ const MediaInfo = builder.objectRef<MediaView>('MediaInfo').implement({
         const all = await subtitles();
         return all && [...all];
       },
+    }),
+    progress: t.field({
+      type: MediaProgress,
+      nullable: true,
+      description: 'How far it was watched; null where it never was, or the provider remembers nothing.',
+      resolve: ({ progress }) => progress(),
     }),
   }),
 });
@@ -164,6 +186,38 @@ builder.mutationField('transcodeFile', (t) =>
         entryTarget(input.file, 'input.file'),
         input.quality,
       ),
+    }),
+  }),
+);
+
+const SaveMediaProgressInput = builder.inputType('SaveMediaProgressInput', {
+  description: 'How far a film was watched.',
+  fields: (t) => ({
+    file: t.field({ type: EntryRefInput, required: true, description: 'The film.' }),
+    positionSeconds: t.float({ required: true, description: 'From the beginning, in seconds; 0 forgets it.' }),
+    finished: t.boolean({ description: 'It was watched to its end. Default false.' }),
+  }),
+});
+
+const SaveMediaProgressPayload = builder.objectRef<{ readonly file: EntryView }>('SaveMediaProgressPayload').implement({
+  description: 'The film, whose provider was told.',
+  fields: (t) => ({ file: t.expose('file', { type: File, description: 'The film.' }) }),
+});
+
+builder.mutationField('saveMediaProgress', (t) =>
+  t.field({
+    type: SaveMediaProgressPayload,
+    skipTypeScopes: true,
+    authScopes: { scope: 'WRITE' },
+    errors: { types: [...DRIVE_ERRORS] },
+    description:
+      'Tells the provider how far a film was watched, so that other devices of the account go on there. `UnsupportedError` where the provider remembers nothing.',
+    args: { input: t.arg({ type: SaveMediaProgressInput, required: true, description: 'Which film, and how far.' }) },
+    resolve: async (_root, { input }, context) => ({
+      file: await context.services.media.saveProgress(viewerOf(context), entryTarget(input.file, 'input.file'), {
+        positionSeconds: input.positionSeconds,
+        finished: input.finished ?? false,
+      }),
     }),
   }),
 );

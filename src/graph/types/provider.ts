@@ -64,6 +64,7 @@ const ABILITIES: Readonly<Record<Ability, string>> = {
   PREVIEW: 'Give a preview of files.',
   MEDIA_PLAYLIST: 'Give a playlist to stream a video.',
   MEDIA_INFO: 'Tell duration and size of media.',
+  MEDIA_PROGRESS: 'Remember how far a film was watched.',
   CHANGES: 'Tell what changed; computed where the provider does not tell: see `ChangeConnection.computed`.',
   PROVIDER_DIRECT_LINK: "Give the provider's own link to a file's bytes.",
   TRANSCODE: 'Convert a video to another quality.',

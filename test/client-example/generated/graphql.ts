@@ -26,6 +26,8 @@ export type Ability =
   | 'MEDIA_INFO'
   /** Give a playlist to stream a video. */
   | 'MEDIA_PLAYLIST'
+  /** Remember how far a film was watched. */
+  | 'MEDIA_PROGRESS'
   /** Move entries within the drive. */
   | 'MOVE'
   /** Have the provider download a URL itself. */
