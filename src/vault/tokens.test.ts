@@ -152,6 +152,33 @@ for (const { dialect, skip, open } of DATABASES) {
       }
     });
 
+    test('tokens are not renewed twice within the time that their provider forbids', async () => {
+      const id = await link();
+      let asked = 0;
+      const renewal: Renewal = {
+        resendMax: 0,
+        intervalMinMs: 60_000,
+        renew: async () => {
+          asked += 1;
+          return pair(asked);
+        },
+      };
+      const tokens = tokensOf(id, renewal);
+      const renewed = await tokens.refresh(await tokens.current());
+      await assert.rejects(tokens.refresh(renewed), ({ category, retryAfterMs, nothingDone }: DriveError) => {
+        assert.deepEqual([category, nothingDone], ['rate_limited', true]);
+        assert.ok(retryAfterMs !== null && retryAfterMs > 0 && retryAfterMs <= 60_000);
+        return true;
+      });
+      assert.equal(asked, 1);
+      assert.equal((await rowOf(id)).status, 'ACTIVE', 'waiting ends it, nobody has to link again');
+      await database.storage
+        .fork()
+        .nativeUpdate(Account, { id }, { credentialsRefreshedAt: new Date(Date.now() - 60_001) });
+      await tokens.refresh(renewed);
+      assert.equal(asked, 2);
+    });
+
     test('a refresh that never reached the provider may be tried as often as it takes', async () => {
       const id = await link();
       const renewal: Renewal = {

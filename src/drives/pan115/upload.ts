@@ -237,7 +237,7 @@ function sourceOf({ readSource }: UploadPlan): NonNullable<UploadPlan['readSourc
 
 /** The configured size, or the smallest whole MiB of which there are not too many. */
 export const sliceBytesFor = (sizeBytes: number, partBytes: number): number =>
-  Math.max(partBytes, Math.ceil(sizeBytes / PARTS_MAX / MIB) * MIB);
+  sizeBytes <= partBytes * PARTS_MAX ? partBytes : Math.ceil(sizeBytes / PARTS_MAX / MIB) * MIB;
 
 interface Place {
   readonly name: string;
