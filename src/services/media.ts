@@ -112,7 +112,12 @@ export class Media {
     const own = await this.#playlists.open(viewer, view, quality, call);
     if (own) return { url: this.#links.absolute(own.path), headers: {}, expiresAt: own.expiresAt };
     const { media } = this.#accounts.openVisible(view.account).driver;
-    return (await media?.playlist?.(view.entry.ref, quality, call)) ?? null;
+    try {
+      return (await media?.playlist?.(view.entry.ref, quality, call)) ?? null;
+    } catch (error) {
+      if (error instanceof UnsupportedError) return null; // Of other files it has one: of films, say, but not of sounds.
+      throw error;
+    }
   }
 
   #subtitle(viewer: Viewer, accountId: string, subtitle: DriveSubtitle): SubtitleView {

@@ -63,7 +63,8 @@ export const createMedia = (pan115: Pan115Client) =>
     },
 
     async subtitles(ref, call) {
-      const { pickCode } = await film(pan115, ref, call);
+      const { isFolder, name, pickCode } = await pan115.info(ref, call);
+      if (!isFilm({ isFolder, name })) return [];
       const query = { pick_code: pickCode };
       const { data } = await pan115.get(SUBTITLES, 'video.subtitles', '/open/video/subtitle', query, call);
       return (data?.list ?? []).flatMap(({ url, title, language, type }): DriveSubtitle[] =>
@@ -83,8 +84,7 @@ export const createMedia = (pan115: Pan115Client) =>
     /** How wide and high a film is, 115 tells only once it can be played. */
     async info(ref, call) {
       const file = await pan115.info(ref, call);
-      const isFilm = !file.isFolder && categoryOf(file.name) === 'VIDEO';
-      const played = isFilm ? await orNothing(play(pan115, file, call)) : null;
+      const played = isFilm(file) ? await orNothing(play(pan115, file, call)) : null;
       const largest = played?.video_url.toSorted((a, b) => (b.height ?? 0) - (a.height ?? 0))[0];
       return {
         durationSeconds: file.durationSeconds ?? played?.play_long ?? null,
@@ -104,7 +104,8 @@ export const createMedia = (pan115: Pan115Client) =>
     },
 
     async progress(ref, call) {
-      const { pickCode } = await film(pan115, ref, call);
+      const { isFolder, name, pickCode } = await pan115.info(ref, call);
+      if (!isFilm({ isFolder, name })) return null;
       const query = { pick_code: pickCode };
       const { data } = await pan115.get(HISTORY, 'video.history', '/open/video/history', query, call);
       if (data?.time === undefined) return null;
@@ -118,6 +119,9 @@ export const createMedia = (pan115: Pan115Client) =>
     },
   }) satisfies Media;
 
+const isFilm = ({ isFolder, name }: Pick<WireFile, 'isFolder' | 'name'>): boolean =>
+  !isFolder && categoryOf(name) === 'VIDEO';
+
 async function film(
   pan115: Pan115Client,
   ref: string,
@@ -125,7 +129,7 @@ async function film(
 ): Promise<WireFile & { readonly pickCode: string }> {
   const file = await pan115.info(ref, call);
   const { pickCode } = file;
-  if (!file.isFolder && pickCode && categoryOf(file.name) === 'VIDEO') return { ...file, pickCode };
+  if (pickCode && isFilm(file)) return { ...file, pickCode };
   throw pan115Error('unsupported', 'plays films only.', null, { ability: 'MEDIA_PLAYLIST' });
 }
 
