@@ -215,6 +215,14 @@ export class OfflineTasks {
     if (!abilities.has('OFFLINE_ADD') && !abilities.has('OFFLINE_LIST'))
       throw new UnsupportedError('This drive has no offline tasks.', 'OFFLINE_LIST');
     const unwatch = await follower.watch(accountId);
+    // A change may be known twice: reading the present state announces what it finds.
+    const shown = new Map<string, string>();
+    const isNews = (view: OfflineTaskView): boolean => {
+      const before = shown.get(view.ref);
+      const now = fingerprint(view);
+      shown.set(view.ref, now);
+      return now !== before;
+    };
     return watch.follow(viewer, accountId, signal, {
       topic: 'offlineTask.changed',
       filter: (event) => event.accountId === accountId,
@@ -224,11 +232,13 @@ export class OfflineTasks {
         const account = await accounts.visible(viewer, accountId);
         const { items } = await lists.page(viewer, account, { limit: PRESENT_MAX, after: null }, { signal });
         if (items.some(isUnfinished)) await follower.follow(accountId);
-        return [...items.filter(isUnfinished), ...items.filter((item) => !isUnfinished(item))];
+        return [...items.filter(isUnfinished), ...items.filter((item) => !isUnfinished(item))].filter(isNews);
       },
       view: async (account, { taskId }) => {
         const record = (await records.find(accountId, [taskId])).get(taskId) ?? null;
-        return record && lists.mayTouch(viewer, account, record) ? lists.viewOfRecord(account, record) : null;
+        if (!record || !lists.mayTouch(viewer, account, record)) return null;
+        const view = lists.viewOfRecord(account, record);
+        return isNews(view) ? view : null;
       },
       onEnd: unwatch,
     });
@@ -365,5 +375,9 @@ async function clearWay({ abilities, run }: OpenAccount, ref: string): Promise<v
     if (!(error instanceof NotFoundError)) throw error; // It is out already.
   }
 }
+
+/** What of a task a subscriber is told. */
+const fingerprint = ({ state, percentDone, name, sizeBytes, entryRef, error }: OfflineTaskView): string =>
+  JSON.stringify([state, Math.round(percentDone * 100), name, sizeBytes, entryRef, error?.message]);
 
 const NOTHING = { task: null, error: null };
