@@ -285,7 +285,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   works.start();
   deviceLinks.start();
   offlineFollower.start();
-  const linkSaving = new LinkSaving({ directLinks, entries, transfers, idempotency, audit });
+  const linkSaving = new LinkSaving({ directLinks, entries, transfers, idempotency, audit, intake, links });
   const playlists = new Playlists({ storage, cipher, accounts, clock });
   const services: Services = {
     health: new Health(storage),

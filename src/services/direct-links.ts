@@ -205,6 +205,11 @@ export class DirectLinks {
     };
   }
 
+  /** Whether it is the token of a link of this server, whatever became of that. */
+  isOwn(token: string): boolean {
+    return this.#options.tokens.read(token) !== null;
+  }
+
   /** Removes links that ended long ago. */
   async sweep(): Promise<void> {
     const { storage, clock } = this.#options;

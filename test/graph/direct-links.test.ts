@@ -532,7 +532,8 @@ for (const database of DATABASES) {
         await purgeFile(server, user, gone);
         const cases: readonly (readonly [string, string])[] = [
           ['', 'InvalidInputError'],
-          ['https://example.com/file.txt', 'InvalidInputError'],
+          ['http://10.0.0.1/d/x.y.z', 'InvalidInputError'],
+          ['not an address', 'InvalidInputError'],
           ['file:///etc/passwd', 'InvalidInputError'],
           [`${server.url}/d/`, 'NotFoundError'],
           [`${server.url}/d/x.y.z`, 'NotFoundError'],

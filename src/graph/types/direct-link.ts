@@ -155,12 +155,19 @@ builder.mutationField('revokeDirectLink', (t) =>
 const SaveDirectLinkInput = builder.inputType('SaveDirectLinkInput', {
   description: 'A linked file to keep.',
   fields: (t) => ({
-    url: t.string({ required: true, description: 'The address of a direct link of this server.' }),
-    key: t.string({ description: 'The key, where the link asks for one. Wrong ones are limited.' }),
+    url: t.string({
+      required: true,
+      description:
+        'The address of a direct link, of this server or another, or of any file that can be fetched. See `UploadFromUrlInput.url`.',
+    }),
+    key: t.string({
+      description:
+        'The key, where the link asks for one. Wrong ones are limited. To another server it goes by the header `X-Link-Key`.',
+    }),
     parent: t.field({
       type: EntryRefInput,
       required: true,
-      description: 'The folder for the copy, on your built-in drive.',
+      description: 'The folder for the copy: of a link of this server, on your built-in drive.',
     }),
     name: t.string({ description: 'The name of the copy; left out: that of the file.' }),
     onConflict: t.field({ type: ConflictPolicyEnum, description: 'When the name is taken there. Default FAIL.' }),
@@ -173,11 +180,12 @@ const SaveDirectLinkInput = builder.inputType('SaveDirectLinkInput', {
 const SaveDirectLinkPayload = builder
   .objectRef<{ readonly transfer: TransferView }>('SaveDirectLinkPayload')
   .implement({
-    description: 'The copy that was made.',
+    description: 'The copy that was made, or is on its way.',
     fields: (t) => ({
       transfer: t.expose('transfer', {
         type: Transfer,
-        description: 'Done already: the drive made the copy itself, no byte was moved.',
+        description:
+          'Of a link of this server, done already: the drive made the copy itself, no byte was moved. Of another address, the file is being fetched.',
       }),
     }),
   });
@@ -189,7 +197,7 @@ builder.mutationField('saveDirectLink', (t) =>
     authScopes: { scope: 'WRITE' },
     errors: { types: [...DRIVE_ERRORS] },
     description:
-      'Saves the file behind a direct link of this server into your own drive, at once and without a download. The copy is yours: it stays when the link or the file goes.',
+      'Saves the file behind a direct link into your own drive: of a link of this server at once and without a download, of any other as `uploadFromUrl` does. The copy is yours: it stays when the link or the file goes.',
     args: { input: t.arg({ type: SaveDirectLinkInput, required: true, description: 'Which link, and where to.' }) },
     resolve: async (_root, { input }, context) => ({
       transfer: await context.services.linkSaving.save(
