@@ -95,7 +95,7 @@ export interface AppOverrides {
   readonly onQuery?: (sql: string) => void;
   /** Tighter limits towards clients. */
   readonly server?: ServerTuning;
-  /** What drivers wait by, between looks at a provider's work. */
+  /** What is waited by for providers: between tries, for turns, between looks at their work. */
   readonly driveTimer?: Timer;
   /** The kinds of drive, in place of the registry's. */
   readonly drives?: readonly DriveDefinition<DriveServices>[];
@@ -158,6 +158,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     log,
     clock,
     guard,
+    ...(overrides.driveTimer ? { waits: overrides.driveTimer } : {}),
     ...(turns
       ? {
           createLimiter: (accountId, rates) =>

@@ -25,6 +25,8 @@ export interface OutboundOptions {
   readonly metrics?: RequestMetricsSink;
   readonly clock?: Clock;
   readonly timer?: Timer;
+  /** By what retries and turns wait; default `timer`. A test hurries these without hurrying time limits. */
+  readonly waits?: Timer;
   /** For jitter: from 0 to below 1. */
   readonly random?: () => number;
   /** Default: a {@link MemoryLimiter}, which counts for this process only. */
@@ -96,8 +98,9 @@ export function createOutbound({
   metrics,
   clock = systemClock,
   timer = systemTimer,
+  waits = timer,
   random = () => randomInt(2 ** 32) / 2 ** 32,
-  createLimiter = (_accountId, rates) => new MemoryLimiter(rates, timer),
+  createLimiter = (_accountId, rates) => new MemoryLimiter(rates, waits),
 }: OutboundOptions): Outbound {
   const agents = new Map<string, Agent>();
   const accounts = new Map<string, AccountState>();
@@ -136,7 +139,7 @@ export function createOutbound({
       // Outermost: what is shared is the whole call, its retries and waits included.
       coalesceLayer({ peer, baseUrl, flights: () => account().flights }),
       // Around the rest, so that each attempt has a token, a turn and a time of its own.
-      retryLayer({ peer, timer, random }),
+      retryLayer({ peer, timer: waits, random }),
       // Inside the retries: a refused token is not a failed attempt. Outside the rate: both sendings pay for their turn.
       ...(credentials ? [refreshLayer({ peer, ...credentials, clock, state: () => account().refresh })] : []),
       // Outside the timeout: waiting for a turn is not the provider's slowness.
