@@ -95,8 +95,10 @@ export interface AppOverrides {
   readonly onQuery?: (sql: string) => void;
   /** Tighter limits towards clients. */
   readonly server?: ServerTuning;
-  /** What is waited by for providers: between tries, for turns, between looks at their work. */
+  /** What drivers wait by, between looks at a provider's work. */
   readonly driveTimer?: Timer;
+  /** What requests to providers wait by, between tries and for their turn. */
+  readonly requestWaits?: Timer;
   /** The kinds of drive, in place of the registry's. */
   readonly drives?: readonly DriveDefinition<DriveServices>[];
   /** What a password hash costs; the real one takes most of a test's time. */
@@ -158,7 +160,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     log,
     clock,
     guard,
-    ...(overrides.driveTimer ? { waits: overrides.driveTimer } : {}),
+    ...(overrides.requestWaits ? { waits: overrides.requestWaits } : {}),
     ...(turns
       ? {
           createLimiter: (accountId, rates) =>

@@ -47,6 +47,7 @@ describe('whatever goes wrong on the way to Baidu', { timeout: 300_000 }, () => 
     user = fake.createUser();
     app = await startTestApp({
       driveTimer: timer,
+      requestWaits: timer,
       settings: {
         BAIDU_CLIENT_ID: fake.app.clientId,
         BAIDU_CLIENT_SECRET: fake.app.clientSecret,

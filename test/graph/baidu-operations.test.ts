@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { type BaiduFake, startBaiduFake } from '../../src/drives/baidu/fake/index.ts';
 import { systemTimer, type Timer } from '../../src/lib/timer.ts';
 import { type GraphqlAnswer, startTestApp, type TestApp } from '../support/app.ts';
+import { FastTimer } from '../support/fast-timer.ts';
 import { startLoopback } from '../support/loopback.ts';
 import { type Person, registerUser } from '../support/people.ts';
 import { patch, settled, startUpload } from '../support/uploads.ts';
@@ -573,8 +574,11 @@ const ROWS: readonly Row[] = [
   },
   {
     op: 'change_diff',
-    here: 'UnsupportedError: Baidu has no feed',
-    run: (place) => refuses(place, 'CHANGES', () => fieldCode(place, 'changes { nodes { __typename } }')),
+    here: 'CloudAccount.changes, found by comparing listings',
+    run: async (place) => {
+      const { changes } = await account(place, 'changes { computed nodes { __typename } }');
+      assert.equal(changes.computed, true);
+    },
   },
 ];
 
@@ -609,6 +613,7 @@ describe('every operation that there was for Baidu has its answer', { timeout: 1
       fake.seedFile(user, `${ROOT}${path}`, content, { durationMs: 2500 });
     const app = await startTestApp({
       driveTimer: impatient,
+      requestWaits: new FastTimer(),
       settings: {
         BAIDU_CLIENT_ID: fake.app.clientId,
         BAIDU_CLIENT_SECRET: fake.app.clientSecret,
