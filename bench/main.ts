@@ -7,12 +7,13 @@ import type { Bench } from './bench.ts';
 import { downloads } from './downloads.ts';
 import { graphql } from './graphql.ts';
 import { listing } from './listing.ts';
+import { memory } from './memory.ts';
 import { pinLoad } from './pinning.ts';
 import { asMarkdown, asText, machineFacts, type Outcome } from './report.ts';
 import { subscriptions } from './subscriptions.ts';
 import { uploads } from './uploads.ts';
 
-const BENCHES: readonly Bench[] = [uploads, downloads, graphql, listing, subscriptions];
+const BENCHES: readonly Bench[] = [uploads, downloads, graphql, listing, subscriptions, memory];
 /** A bench that takes longer has met a fault. */
 const BENCH_MS_MAX = 180_000;
 

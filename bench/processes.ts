@@ -54,9 +54,10 @@ export async function startOurs(
 
 /** A server of `controls/`, in a process of its own with the same means. */
 export async function startControl(
-  name: 'tus' | 'yoga' | 'broadcast',
+  name: 'tus' | 'yoga' | 'broadcast' | 'baidu',
   { folder, signal }: BenchContext,
   nodeOptions: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<ControlServer> {
   const dataDir = join(folder, name);
   await mkdir(dataDir, { recursive: true });
@@ -66,7 +67,13 @@ export async function startControl(
     name: `The control ${name}`,
     command: [program, ...args],
     cwd: PROJECT,
-    env: { ...withoutSettings(process.env), NODE_ENV: 'production', PORT: String(port), DATA_DIR: dataDir },
+    env: {
+      ...withoutSettings(process.env),
+      ...environment,
+      NODE_ENV: 'production',
+      PORT: String(port),
+      DATA_DIR: dataDir,
+    },
     port,
     readyPath: '/ready',
     signal,

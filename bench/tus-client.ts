@@ -3,7 +3,7 @@ import { type Agent, request } from 'node:http';
 import type { OurServer } from './processes.ts';
 
 export const MIB = 1024 * 1024;
-const CHUNK_BYTES = 8 * MIB;
+export const CHUNK_BYTES = 8 * MIB;
 
 export interface SentFile {
   readonly entryId: string;
@@ -13,11 +13,12 @@ export interface SentFile {
 
 /** Puts a file of random bytes into the drive. */
 export async function sendFile(
-  { api, rootId }: OurServer,
+  { api, rootId }: Pick<OurServer, 'api' | 'rootId'>,
   name: string,
   fileBytes: number,
   agent: Agent,
   signal: AbortSignal,
+  chunk = randomBytes(CHUNK_BYTES),
 ): Promise<SentFile> {
   const { transfer, uploadUrl } = await api.mutate<{ transfer: { id: string }; uploadUrl: string }>(
     'startUpload',
@@ -25,19 +26,33 @@ export async function sendFile(
     'transfer { id } uploadUrl',
     signal,
   );
-  const answeredMs = await sendChunks(uploadUrl, fileBytes, agent, signal);
+  const answeredMs = await sendChunks(uploadUrl, fileBytes, agent, signal, chunk);
   return { answeredMs, entryId: await untilSucceeded(api, transfer.id, signal) };
 }
 
 /** Sends bytes that differ from any sent before; gives how long it took, in milliseconds. */
-export async function sendChunks(url: string, fileBytes: number, agent: Agent, signal: AbortSignal): Promise<number> {
-  const chunk = randomBytes(CHUNK_BYTES);
+export async function sendChunks(
+  url: string,
+  fileBytes: number,
+  agent: Agent,
+  signal: AbortSignal,
+  chunk = randomBytes(CHUNK_BYTES),
+): Promise<number> {
   const startedMs = performance.now();
-  for (let offset = 0; offset < fileBytes; offset += CHUNK_BYTES) {
-    chunk.writeDoubleLE(offset, 0);
-    await patch(url, offset, chunk.subarray(0, fileBytes - offset), agent, signal);
+  let offset = 0;
+  for (const sent of sentChunks(fileBytes, chunk)) {
+    await patch(url, offset, sent, agent, signal);
+    offset += sent.length;
   }
   return performance.now() - startedMs;
+}
+
+/** The chunks of a file, one after the other in the same memory: none like another. */
+export function* sentChunks(fileBytes: number, chunk: Buffer): Generator<Buffer> {
+  for (let offset = 0; offset < fileBytes; offset += CHUNK_BYTES) {
+    chunk.writeDoubleLE(offset, 0);
+    yield chunk.subarray(0, fileBytes - offset);
+  }
 }
 
 /** By `node:http`: `fetch` would copy the body through streams, and measure itself. */

@@ -164,6 +164,7 @@ describe('a netdisk account', { timeout: 120_000 }, () => {
     const done = await settled(app, person, started.transfer.id);
     assert.deepEqual([done.state, done.error, done.route], ['SUCCEEDED', null, 'SLICED']);
     assert.equal(fake.slicesReceived, 3);
+    assert.ok(fake.peak('superfile2') <= 3, 'no more slices are in memory at one time');
     assert.ok(fake.bytesAt(user, '/apps/demo/film.mp4')?.equals(bytes));
 
     const twin = await startUpload(app, person, { parent: { id: rootId }, name: 'twin.mp4', size: bytes.length });
