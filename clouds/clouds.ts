@@ -1,8 +1,9 @@
 import { startBaidu } from './baidu.ts';
 import type { Cloud, StartCloud } from './cloud.ts';
+import { startPan115 } from './pan115.ts';
 
 /** Every imitation that there is: a further one adds its line here. */
-const CLOUDS: readonly StartCloud[] = [startBaidu];
+const CLOUDS: readonly StartCloud[] = [startBaidu, startPan115];
 
 export interface Clouds extends AsyncDisposable {
   readonly all: readonly Cloud[];

@@ -27,7 +27,7 @@ describe('the demo', () => {
     assert.deepEqual(await readdir(temporary), []);
   });
 
-  it('goes the same way through a cloud, linked by a code whose states it shows', async () => {
+  it('goes the same way through each cloud, linked by a code whose states it shows', async () => {
     const { output, ended } = run(['--mib', '9']);
     assert.equal(await ended, 0, output());
     const [, cloud = ''] = output().split('Baidu Netdisk, an imitation of it\n');
@@ -37,6 +37,9 @@ describe('the demo', () => {
     assert.match(after, /SLICED$/m);
     assert.match(after, /^list .*Welcome\.txt \(49 B\).*demo\.bin \(9\.0 MiB\)$/m);
     assert.match(after, /^sha-256 +[0-9a-f]{64} {2}from the cloud: equal$/m);
+    const [, scanned = ''] = output().split('115, an imitation of it\n');
+    assert.match(scanned, /^sign-in +by a QR code\n +PENDING; Mei scans it\n +SCANNED; Mei confirms it\n +APPROVED\n/);
+    assert.match(scanned, /^sha-256 +[0-9a-f]{64} {2}from the cloud: equal$/m);
     assert.doesNotMatch(output(), /Warning/);
   });
 

@@ -259,13 +259,21 @@ async function send(call: Call, response: ServerResponse, reply: Reply, fault: F
   for await (const chunk of chunks) {
     const part = chunk.subarray(0, end - sent);
     if (response.destroyed) return;
-    if (!response.write(part)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    if (!response.write(part)) await drained(response);
     sent += chunk.length;
     if (sent >= end) break;
   }
   if (fault?.kind !== 'cut') return void response.end();
   // The bytes first leave, so that the client sees a part and then the end.
   setImmediate(() => response.socket?.destroySoon());
+}
+
+/** Resolves when there is room again, or nobody to write to. */
+async function drained(response: ServerResponse): Promise<void> {
+  const settled = new AbortController();
+  const waits = ['drain', 'close'].map((event) => once(response, event, { signal: settled.signal }));
+  await Promise.race(waits).finally(() => settled.abort());
+  await Promise.allSettled(waits);
 }
 
 const isClientGone = (error: unknown): boolean =>
