@@ -99,6 +99,8 @@ export interface AppOverrides {
   readonly driveTimer?: Timer;
   /** What requests to providers wait by, between tries and for their turn. */
   readonly requestWaits?: Timer;
+  /** What a search waits for its accounts by. */
+  readonly searchTimer?: Timer;
   /** The kinds of drive, in place of the registry's. */
   readonly drives?: readonly DriveDefinition<DriveServices>[];
   /** What a password hash costs; the real one takes most of a test's time. */
@@ -199,7 +201,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   const entries = new Entries(accounts, config.listCacheMs);
   const idempotency = new Idempotency({ storage, clock, timer: systemTimer });
   const editing = new Editing({ accounts, entries, idempotency, log });
-  const search = new Search(accounts, log);
+  const search = new Search({ accounts, log, timer: overrides.searchTimer ?? systemTimer });
   const comparisons = new Comparisons({ storage, events, clock, timer: systemTimer, log });
   const addresses = new SealedAddresses(vault);
   const serverFiles = new ServerFiles(config.importDirs);

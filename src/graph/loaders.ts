@@ -15,6 +15,8 @@ export interface Loaders {
   readonly entry: DataLoader<EntryKey, EntryView | null, string>;
   /** Null: there is none, or it is not the viewer's. */
   readonly batch: DataLoader<string, BatchView | null>;
+  /** The folder of an entry that tells no parent, by its path; one question for all in the same folder. */
+  readonly parent: DataLoader<EntryView, EntryView | null, EntryView | string>;
   /** Today's allowance of downloads by the user's id; null: there is no such user. */
   readonly allowance: DataLoader<string, Allowance | null>;
 }
@@ -31,6 +33,16 @@ export function createLoaders(services: Services, viewer: Viewer | null, signal:
       { cacheKeyFn: ({ accountId, ref }) => encodeEntryKey(accountId, ref) },
     ),
     batch: new DataLoader(async (ids) => (viewer ? services.batches.findMany(viewer, ids) : ids.map(() => null))),
+    parent: new DataLoader<EntryView, EntryView | null, EntryView | string>(
+      (views) =>
+        Promise.all(views.map((view) => services.entries.parentOf(view, { signal }).catch((error: Error) => error))),
+      {
+        cacheKeyFn: (view) => {
+          const path = services.entries.folderPathOf(view);
+          return path === null ? view : `${view.account.id} ${path}`;
+        },
+      },
+    ),
     allowance: new DataLoader(async (userIds) => {
       const allowances = await services.allowances.ofMany(userIds);
       return userIds.map((id) => allowances.get(id) ?? null);

@@ -76,10 +76,14 @@ export class Accounts {
     return (await findVisible(this.#storage.fork(), viewer.userId)).toSorted(byPlace);
   }
 
-  /** The accounts of a user that the viewer may see: of oneself the own and the shared ones, of others the shared ones. */
+  /**
+   * The accounts of a user that the viewer may see: of oneself the own and the shared ones, of others the shared ones.
+   * @throws InvalidInputError when `after` is no cursor of such a list.
+   */
   async page(viewer: Viewer, userId: string, { limit, after }: PageQuery): Promise<ItemPage<Account>> {
     const visible = await this.all(viewer);
     const accounts = userId === viewer.userId ? visible : visible.filter(({ shared }) => shared);
+    if (after !== null && !isPlace(after)) throw InvalidInputError.at('after', 'must be a cursor that this list gave');
     const following = after === null ? accounts : accounts.filter((account) => placeOf(account) > after);
     const items = following.slice(0, limit);
     return { items, cursors: items.map(placeOf), hasNextPage: following.length > limit };
@@ -206,6 +210,8 @@ async function findVisible(em: EntityManager, userId: string, ids?: readonly str
 
 /** Sorts the built-in drive first, then by age: ids of rows grow with time. */
 const placeOf = ({ provider, id }: Account): string => `${provider === 'LOCAL' ? 0 : 1}.${id}`;
+
+const isPlace = (cursor: string): boolean => /^[01]\./.test(cursor) && isRowId(cursor.slice(2));
 
 const byPlace = (left: Account, right: Account): number => (placeOf(left) < placeOf(right) ? -1 : 1);
 

@@ -205,6 +205,32 @@ export class Entries {
     return (await driver.pathOf?.(entry.ref, this.#listing(call))) ?? null;
   }
 
+  /**
+   * The folder that an entry is in, found by its path where its provider tells only that; null at the root, in the recycle
+   * bin, and where that is not told either.
+   */
+  async parentOf(view: EntryView, call: CallContext): Promise<EntryView | null> {
+    const { account } = view;
+    const path = this.folderPathOf(view);
+    if (path === null) return null;
+    const opened = this.#accounts.openVisible(account);
+    const segments = path === '/' ? [] : path.slice(1).split('/');
+    const listing = this.#listing(call);
+    try {
+      if (segments.length === 0) return { account, entry: await opened.driver.stat(opened.driver.rootRef, listing) };
+      return { account, entry: await entryAt(opened, segments, listing) };
+    } catch (error) {
+      if (error instanceof NotFoundError) return null; // It moved since the path was told.
+      throw error;
+    }
+  }
+
+  /** The path of the folder that an entry is in; null where that is not told, or there is none. */
+  folderPathOf({ entry: { path, deletedAt } }: EntryView): string | null {
+    if (path === null || path === '/' || deletedAt !== null) return null;
+    return path.slice(0, path.lastIndexOf('/')) || '/';
+  }
+
   /** What people use the file for: as the provider tells, else by its name. */
   categoryOf({ entry }: EntryView): FileCategory {
     return entry.category ?? categoryOf(entry.name);

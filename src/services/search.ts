@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { CallContext, DriveEntry, EntryKind, Page, PageRequest } from '../drives/driver.ts';
 import { decodeCursor, encodeCursor } from '../drives/shared/paging.ts';
-import { type DomainError, InvalidInputError, NotFoundError } from '../lib/errors.ts';
+import { type DomainError, InvalidInputError, NotFoundError, UnavailableError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Timer } from '../lib/timer.ts';
 import type { Account } from '../storage/entities/account.ts';
 import type { Accounts } from './accounts.ts';
 import type { EntryView } from './entries.ts';
@@ -37,6 +38,12 @@ export const QUERY_LENGTH_MAX = 255;
 /** Accounts searched at one time. */
 export const SEARCH_ACCOUNTS_MAX = 100;
 
+/**
+ * How long one account is waited for, in milliseconds: the others have long answered, and a person looks at their results.
+ * Long enough for the turn of a search after another one, where a provider allows ten in a minute.
+ */
+const ACCOUNT_WAIT_MS = 10_000;
+
 /** How far an account's results have been given: behind this cursor of its own; null: nothing yet. */
 type Progress = readonly [accountId: string, after: string | null];
 
@@ -44,15 +51,18 @@ type Progress = readonly [accountId: string, after: string | null];
 export class Search {
   readonly #accounts: Accounts;
   readonly #log: Logger;
+  readonly #timer: Timer;
 
-  constructor(accounts: Accounts, log: Logger) {
+  constructor({ accounts, log, timer }: { readonly accounts: Accounts; readonly log: Logger; readonly timer: Timer }) {
     this.#accounts = accounts;
     this.#log = log;
+    this.#timer = timer;
   }
 
   /**
    * A page of the results of all accounts, one of each in turn. The cursor tells how far each has been given, so that
-   * pages of any size give the same order. An account that fails is a gap of this page; the next page asks it again.
+   * pages of any size give the same order. An account that fails, or does not answer in time, is a gap of this page; the
+   * next page asks it again.
    * @throws InvalidInputError, and NotFoundError when an account is not there or not the viewer's to see.
    */
   async find(viewer: Viewer, wanted: SearchQuery, page: PageQuery, call: CallContext): Promise<SearchPage> {
@@ -71,7 +81,9 @@ export class Search {
         const account = accounts.get(accountId);
         if (!account) return; // Unlinked since the page before.
         try {
-          results.set(accountId, await this.#ask(account, { ...wanted, query }, { limit: page.limit, after }, call));
+          const ask = (patient: CallContext) =>
+            this.#ask(account, { ...wanted, query }, { limit: page.limit, after }, patient);
+          results.set(accountId, await this.#inTime(account, ask, call));
         } catch (error) {
           gaps.push({ account, error: toldOf(error, this.#log) });
         }
@@ -93,6 +105,25 @@ export class Search {
     const visible = await this.#accounts.visibleMany(viewer, ids);
     if (visible.size < ids.length) throw new NotFoundError('There is no such account.');
     return ids.map((id) => [id, null]);
+  }
+
+  /** @throws UnavailableError when the account takes too long; what it was asked is then ended. */
+  async #inTime<Result>(
+    { label }: Account,
+    ask: (call: CallContext) => Promise<Result>,
+    call: CallContext,
+  ): Promise<Result> {
+    const late = new AbortController();
+    const { promise: expired, reject } = Promise.withResolvers<never>();
+    const stop = this.#timer.after(ACCOUNT_WAIT_MS, () => {
+      reject(new UnavailableError(`“${label}” did not answer in time. Search it again.`));
+      late.abort();
+    });
+    try {
+      return await Promise.race([ask({ ...call, signal: AbortSignal.any([call.signal, late.signal]) }), expired]);
+    } finally {
+      stop();
+    }
   }
 
   #ask(account: Account, wanted: SearchQuery, page: PageQuery, call: CallContext): Promise<ItemPage<DriveEntry>> {

@@ -39,7 +39,7 @@ describe('accounts', { timeout: 60_000 }, () => {
     const [built, other] = data.providers;
     assert.equal(built.id, 'LOCAL');
     assert.ok(['LIST', 'MOVE', 'SEARCH_NAME', 'CHANGES'].every((ability) => built.abilities.includes(ability)));
-    assert.deepEqual(other.abilities, ['LIST', 'READ']);
+    assert.deepEqual(other.abilities, ['LIST', 'READ', 'CHANGES']);
     assert.equal(other.settings[0].secret, true);
     assert.equal(other.errorCodes[0].hint, 'Wait.');
   });
@@ -57,6 +57,11 @@ describe('accounts', { timeout: 60_000 }, () => {
       after = data.viewer.accounts.pageInfo.endCursor;
     }
     assert.deepEqual(seen, [person.accountId, ...owned.map(idOf), idOf(shared)]);
+    for (const cursor of ['', 'garbage', '1.', `2.${shared.id}`, `${after}x`]) {
+      const { errors } = await ask(ACCOUNTS, { after: cursor });
+      const { code, issues } = (errors?.[0]?.extensions ?? {}) as Answer;
+      assert.deepEqual([code, issues?.[0].path], ['INVALID_INPUT', ['after']], cursor);
+    }
     const { data } = await ask('query ($id: ID!) { node(id: $id) { id } }', { id: idOf(hidden) });
     assert.equal(data.node, null);
   });
@@ -104,6 +109,16 @@ describe('accounts', { timeout: 60_000 }, () => {
     }
   });
 
+  it('can be named in one fragment for all errors, beside payloads that have an account', async () => {
+    const { data, errors } = await ask(
+      `mutation ($input: UpdateAccountInput!) {
+        updateAccount(input: $input) { ... on UpdateAccountPayload { account { id } } ...Failure } }
+       fragment Failure on UserError { code message ... on ReauthorizationRequiredError { accountId } }`,
+      { input: { accountId: person.accountId } },
+    );
+    assert.deepEqual([errors, data.updateAccount.account.id], [undefined, person.accountId]);
+  });
+
   it('tell why they cannot be used, and are still there', async () => {
     for (const [status, code] of [
       ['NEEDS_REAUTHORIZATION', 'REAUTHORIZATION_REQUIRED'],
@@ -115,16 +130,19 @@ describe('accounts', { timeout: 60_000 }, () => {
         'query ($id: ID!) { node(id: $id) { ... on CloudAccount { label status abilities storage { usedBytes } } } }',
         { id },
       );
-      assert.deepEqual(data.node, { label: 'Linked', status, abilities: ['LIST', 'READ'], storage: null });
+      assert.deepEqual(data.node, { label: 'Linked', status, abilities: ['LIST', 'READ', 'CHANGES'], storage: null });
       assert.equal(errors?.[0]?.extensions?.code, code);
 
       const made = await ask(
         `mutation ($input: CreateFolderInput!) { createFolder(input: $input) {
-           ... on UserError { code } ... on ReauthorizationRequiredError { account { id status } } } }`,
+           ... on UserError { code } ... on ReauthorizationRequiredError { accountId account { id status } } } }`,
         { input: { parent: { path: { accountId: id, path: '/' } }, name: 'a' } },
       );
       assert.equal(made.data.createFolder.code, code);
-      if (code === 'REAUTHORIZATION_REQUIRED') assert.deepEqual(made.data.createFolder.account, { id, status });
+      if (code === 'REAUTHORIZATION_REQUIRED') {
+        const { accountId, account } = made.data.createFolder;
+        assert.deepEqual([accountId, account], [id, { id, status }]);
+      }
     }
   });
 

@@ -574,10 +574,11 @@ const ROWS: readonly Row[] = [
   },
   {
     op: 'change_diff',
-    here: 'CloudAccount.changes, found by comparing listings',
+    here: 'CloudAccount.changes, computed: Baidu has no feed',
     run: async (place) => {
-      const { changes } = await account(place, 'changes { computed nodes { __typename } }');
-      assert.equal(changes.computed, true);
+      const { abilities, changes } = await account(place, 'abilities changes { computed complete comparedAt }');
+      assert.ok(abilities.includes('CHANGES'));
+      assert.deepEqual([changes.computed, changes.complete, typeof changes.comparedAt], [true, true, 'string']);
     },
   },
 ];

@@ -127,6 +127,36 @@ describe('a netdisk account', { timeout: 120_000 }, () => {
     assert.deepEqual(found.profile, { name: 'ada', membership: 'member' });
   });
 
+  it('asks once for the facts of 100 files, and finds the folder of a deep one by its path', async () => {
+    for (let index = 0; index < 100; index += 1) fake.seedFile(user, `/apps/demo/资料/many/${index}.txt`, `${index}`);
+    const { node } = await ask(
+      `query ($id: ID!) { node(id: $id) { ... on CloudAccount { entry(path: "/资料/many") { id ... on Folder {
+        children(first: 100) { nodes { id path parent { path } } } } } } } }`,
+      { id: accountId },
+    );
+    const { id: folderId, children: listed } = node.entry;
+    assert.deepEqual(new Set(listed.nodes.map(({ parent }: Answer) => parent.path)), new Set(['/资料/many']));
+    const before = { metas: fake.count('filemetas'), lists: fake.count('list') };
+    const { nodes } = await ask(
+      'query ($ids: [ID!]!) { nodes(ids: $ids) { ... on File { size path hashes { value } } } }',
+      { ids: listed.nodes.map(({ id }: Answer) => id) },
+    );
+    assert.equal(nodes.filter(({ size, path }: Answer) => size > 0 && path.startsWith('/资料/many/')).length, 100);
+    assert.equal(fake.count('filemetas') - before.metas, 1);
+    assert.equal(fake.count('list'), before.lists);
+
+    const parents = await ask(
+      'query ($ids: [ID!]!) { nodes(ids: $ids) { ... on File { parent { id path parent { path parent { id } } } } } }',
+      { ids: listed.nodes.slice(0, 10).map(({ id }: Answer) => id) },
+    );
+    for (const { parent } of parents.nodes) {
+      assert.deepEqual([parent.id, parent.path, parent.parent.path], [folderId, '/资料/many', '/资料']);
+      assert.equal(parent.parent.parent.id, rootId);
+    }
+    assert.ok(fake.count('list') - before.lists <= 2, 'one look for the folder, and one for the folder of that');
+    fake.removeEntry(user, '/apps/demo/资料/many');
+  });
+
   it('tells changes that are found by comparing, and says so', async () => {
     const changes = async (after: string | null = null): Promise<Answer> =>
       (

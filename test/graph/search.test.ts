@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import type { DriveDefinition, Driver } from '../../src/drives/driver.ts';
 import { DriveError } from '../../src/drives/errors.ts';
 import { local } from '../../src/drives/local/drive.ts';
 import { encodeGlobalId } from '../../src/graph/ids.ts';
 import { type GraphqlAnswer, startTestApp, type TestApp } from '../support/app.ts';
 import { putFile } from '../support/files.ts';
+import { ManualTimer } from '../support/manual-timer.ts';
 import { linkAccount, type MemoryDrive, memoryDrive } from '../support/memory-drive.ts';
 import { type Person, registerUser } from '../support/people.ts';
 
@@ -166,5 +168,53 @@ describe('search', { timeout: 60_000 }, () => {
     const answer = await search({ after: forged });
     assert.deepEqual([answer.nodes, answer.incomplete], [[], []]);
     assert.ok(theirs.id);
+  });
+
+  it('does not wait for an account that does not answer: the others are shown, and it is asked again', async () => {
+    const timer = new ManualTimer();
+    const asked = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    let silent = true;
+    const slow: DriveDefinition = {
+      ...pan123.definition,
+      create: (...args) => {
+        const driver = pan123.definition.create(...args);
+        const searchByName: Driver['searchByName'] = async (request, page, call) => {
+          if (!silent) return driver.searchByName?.(request, page, call) ?? assert.fail('it searches');
+          call.signal.addEventListener('abort', () => ended.resolve());
+          asked.resolve();
+          return new Promise(() => {});
+        };
+        return { ...driver, searchByName };
+      },
+    };
+    const server = await startTestApp({ drives: [local, slow, pan115.definition], searchTimer: timer });
+    try {
+      const searcher = await registerUser(server);
+      const { id } = await linkAccount(server, searcher.userId, { provider: 'PAN123' });
+      await linkAccount(server, searcher.userId, { provider: 'PAN115' });
+      const answering = server.graphql<Answer>(SEARCH, { query: 'report' }, searcher.token);
+      await asked.promise;
+      await timer.advance(10_000);
+      const { data } = await answering;
+      assert.deepEqual(
+        data.search.nodes.map(({ name }: Answer) => name),
+        ['report 0', 'report 1'],
+      );
+      const [gap] = data.search.incomplete;
+      assert.deepEqual(
+        [gap.account.id, gap.error.code, gap.error.retryable],
+        [encodeGlobalId('CloudAccount', id), 'UNAVAILABLE', true],
+      );
+      await ended.promise;
+
+      silent = false;
+      const after = data.search.edges.at(-1).cursor;
+      const { data: next } = await server.graphql<Answer>(SEARCH, { query: 'report', after }, searcher.token);
+      assert.equal(next.search.nodes.length, 7);
+      assert.deepEqual(next.search.incomplete, []);
+    } finally {
+      await server.close();
+    }
   });
 });

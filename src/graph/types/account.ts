@@ -7,7 +7,7 @@ import { builder } from '../builder.ts';
 import { connectionComplexity, pageQuery, toConnection } from '../connection.ts';
 import { viewerOf } from '../context.ts';
 import { enumValues } from '../enums.ts';
-import { decodeEntryId, decodeIdOf } from '../ids.ts';
+import { decodeEntryId, decodeIdOf, encodeGlobalId } from '../ids.ts';
 import { found } from '../loaders.ts';
 import { EntryConnection, EntryInterface, entryConnection, Folder, findEntry, MAX_AGE, maxAge } from './entry.ts';
 import { FileCategoryEnum } from './file.ts';
@@ -261,8 +261,16 @@ builder.objectField(ReauthorizationRequiredErrorType, 'account', (t) =>
   t.field({
     type: CloudAccount,
     nullable: true,
-    description: 'The account to link again; null when it is no longer there.',
+    description:
+      'The account to link again; null when it is no longer there. Beside a payload with an `account`, which is never null, ask for `accountId` or give this one an alias.',
     resolve: ({ accountId }, _args, { loaders }) => loaders.account.load(accountId),
+  }),
+);
+
+builder.objectField(ReauthorizationRequiredErrorType, 'accountId', (t) =>
+  t.id({
+    description: 'The id of the account to link again, also when it is no longer there.',
+    resolve: ({ accountId }) => encodeGlobalId('CloudAccount', accountId),
   }),
 );
 

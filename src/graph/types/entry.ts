@@ -60,9 +60,13 @@ export const EntryInterface = builder.interfaceRef<EntryView>('Entry').implement
     parent: t.field({
       type: Folder,
       nullable: true,
-      description: 'The folder that it is in; null at the root, or where the provider does not tell.',
-      resolve: ({ account, entry }, _args, { loaders }) =>
-        entry.parentRef === null ? null : loaders.entry.load({ accountId: account.id, ref: entry.parentRef }),
+      description:
+        'The folder that it is in; null at the root, in the recycle bin, or where the provider does not tell. May cost a request of its own, where the provider tells only the path.',
+      resolve: (view, _args, { loaders }) => {
+        const { account, entry } = view;
+        if (entry.parentRef === null) return loaders.parent.load(view);
+        return loaders.entry.load({ accountId: account.id, ref: entry.parentRef });
+      },
     }),
     revision: t.string({
       nullable: true,
