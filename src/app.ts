@@ -200,6 +200,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   const credentialLinks = new CredentialLinks({ linker, accounts, drives, clock });
   const entries = new Entries(accounts, config.listCacheMs);
   const idempotency = new Idempotency({ storage, clock, timer: systemTimer });
+  if (storage.dialect === 'sqlite') await idempotency.releaseAll();
   const editing = new Editing({ accounts, entries, idempotency, log });
   const search = new Search({ accounts, log, timer: overrides.searchTimer ?? systemTimer });
   const comparisons = new Comparisons({ storage, events, clock, timer: systemTimer, log });

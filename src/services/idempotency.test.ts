@@ -187,6 +187,25 @@ for (const { dialect, skip, open } of DATABASES) {
       assert.equal(answer, 'first second third');
     });
 
+    it('is gone on with at once after a start that freed what a process of before had begun', async () => {
+      const { clock, another } = start();
+      const viewer = someone();
+      const began = Promise.withResolvers<void>();
+      void start(clock.at).idempotency.once<string, string>(viewer, request(), async ({ keep }) => {
+        await keep('first');
+        began.resolve();
+        return new Promise(() => {}); // Its process is gone.
+      });
+      await began.promise;
+      await another.once(viewer, request({ name: 'b' }, 'done'), async () => 'done');
+      await another.releaseAll();
+      const answer = await another.once<string, string>(viewer, request(), async ({ parts }) =>
+        [...parts, 'rest'].join(),
+      );
+      assert.equal(answer, 'first,rest');
+      assert.equal(await another.once(viewer, request({ name: 'b' }, 'done'), async () => 'again'), 'done');
+    });
+
     it('is believed alive as long as it gives signs', async () => {
       const { clock, timer, idempotency } = start();
       const viewer = someone();

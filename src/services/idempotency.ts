@@ -97,6 +97,16 @@ export class Idempotency {
     }
   }
 
+  /**
+   * Lets repetitions go on at once with what a process that died had begun. Only for a database that one process uses at a
+   * time.
+   */
+  async releaseAll(): Promise<void> {
+    await this.#storage
+      .fork()
+      .nativeUpdate(IdempotencyRecord, { pendingUntil: { $ne: null } }, { pendingUntil: new Date(0) });
+  }
+
   /** Forgets what is older than a day; gives how many. */
   async sweep(): Promise<number> {
     const now = this.#clock.now();

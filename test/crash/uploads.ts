@@ -1,16 +1,13 @@
 /**
  * Kills the real server again and again while clients upload, and looks at what is left:
- *   npm run test:crash                     50 uploads, 25 kills
- *   CRASH_SEED=7 npm run test:crash        the same sizes and moments as a run before
+ *   npm run test:crash:uploads                 50 uploads, 25 kills
+ *   CRASH_SEED=7 npm run test:crash:uploads    the same sizes and moments as a run before
  *   CRASH_UPLOADS=200 CRASH_KILLS=60 …     more of them
  *   CRASH_DATABASE_URL=postgres://… …      on an empty PostgreSQL database, where leases must run out first: slower
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -22,6 +19,7 @@ import { BlobStore } from '../../src/storage/blobs.ts';
 import { Transfer } from '../../src/storage/entities/transfer.ts';
 import { openStorage } from '../../src/storage/orm.ts';
 import { openTransfers } from '../../src/transfers/open.ts';
+import { freePort, KilledServer, killOften, RETRY_MS, randomFrom } from './killed-server.ts';
 
 export interface CrashRun {
   readonly uploads: number;
@@ -43,10 +41,6 @@ export interface CrashReport {
 
 /** Uploads at one time, as an app on a phone has. */
 const CONCURRENCY = 6;
-/** Between two kills: from the very start of the server to well into its work, in milliseconds. */
-const KILL_AFTER_MS = { min: 20, max: 900 };
-/** How long a client waits before it asks a server again that does not answer, in milliseconds. */
-const RETRY_MS = 50;
 
 /** @throws AssertionError when a promise is broken: a lost, doubled or half file, or something left behind. */
 export async function crashUploads(run: CrashRun): Promise<CrashReport> {
@@ -70,79 +64,6 @@ export async function crashUploads(run: CrashRun): Promise<CrashReport> {
   } finally {
     server.kill();
     await rm(dataDir, { recursive: true, force: true });
-  }
-}
-
-async function killOften(
-  server: KilledServer,
-  random: () => number,
-  kills: number,
-  isDone: () => boolean,
-): Promise<void> {
-  for (let kill = 0; kill < kills && !isDone(); kill += 1) {
-    await delay(KILL_AFTER_MS.min + random() * (KILL_AFTER_MS.max - KILL_AFTER_MS.min));
-    if (isDone()) return;
-    server.kill();
-    await server.start();
-  }
-}
-
-/** `node src/main.ts` on a port and a folder that outlive it. */
-class KilledServer {
-  readonly url: string;
-  kills = 0;
-  /** The end of what it wrote. */
-  output = '';
-  readonly #environment: NodeJS.ProcessEnv;
-  #process: ChildProcess | null = null;
-
-  constructor(dataDir: string, databaseUrl: string, port: number) {
-    this.url = `http://127.0.0.1:${port}`;
-    const { PATH } = process.env;
-    this.#environment = {
-      PATH,
-      NODE_ENV: 'test',
-      DATA_DIR: dataDir,
-      DATABASE_URL: databaseUrl,
-      PORT: String(port),
-      LOG_LEVEL: 'warn',
-      DOWNLOAD_LIMIT: '100000',
-    };
-  }
-
-  async start(): Promise<void> {
-    const main = new URL('../../src/main.ts', import.meta.url).pathname;
-    const started = spawn(process.execPath, [main], { env: this.#environment, stdio: ['ignore', 'pipe', 'pipe'] });
-    this.#process = started;
-    for (const stream of [started.stdout, started.stderr]) stream.on('data', (text) => this.#keep(String(text)));
-    const health = `${this.url}/health/ready`;
-    while (
-      !(await fetch(health)
-        .then(({ ok }) => ok)
-        .catch(() => false))
-    ) {
-      if (started.exitCode !== null) throw new Error(`the server does not start:\n${this.output}`);
-      await delay(RETRY_MS);
-    }
-  }
-
-  kill(): void {
-    if (!this.#process || this.#process.exitCode !== null) return;
-    this.#process.kill('SIGKILL');
-    this.kills += 1;
-  }
-
-  /** The orderly way. */
-  async stop(): Promise<void> {
-    if (!this.#process) return;
-    const ended = once(this.#process, 'exit');
-    this.#process.kill('SIGTERM');
-    await ended;
-    this.#process = null;
-  }
-
-  #keep(text: string): void {
-    this.output = (this.output + text).slice(-5_000);
   }
 }
 
@@ -392,26 +313,6 @@ async function verifyNothingLeft(dataDir: string, databaseUrl: string, files: re
     await events.close();
     await storage.close();
   }
-}
-
-/** A small generator of its own (mulberry32), so that a seed repeats a run. */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return typeof address === 'object' && address ? address.port : 0;
 }
 
 if (import.meta.main) {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { decodeGlobalId } from '../../src/graph/ids.ts';
 import { BATCH_ITEMS_MAX } from '../../src/services/batches.ts';
 import { IdempotencyRecord } from '../../src/storage/entities/operations.ts';
 import { Transfer } from '../../src/storage/entities/transfer.ts';
@@ -217,6 +218,54 @@ describe('batches', { timeout: 60_000 }, () => {
         ['SUCCEEDED', null],
       ],
     );
+  });
+
+  it('of every kind can be paused, resumed and cancelled, and leave nothing', async () => {
+    const held: (() => void)[] = [];
+    const full = Promise.withResolvers<void>();
+    reply = async ({ url: path }, response) => {
+      if (!path.startsWith('/holding')) return response.end('x');
+      await new Promise<void>((resolve) => {
+        held.push(resolve);
+        if (held.length === 3) full.resolve();
+      });
+      return response.end('x');
+    };
+    // As many as one user may have running: what comes now waits.
+    const holding = await begin([url('/holding-1'), url('/holding-2'), url('/holding-3')]);
+    await full.promise;
+    const batch = await begin([
+      text('none.txt'),
+      url('/none.bin'),
+      serverFile(join(folder, 'file.bin'), { name: 'none' }),
+    ]);
+    for (const [action, state] of [
+      ['pause', 'PAUSED'],
+      ['resume', 'QUEUED'],
+      ['pause', 'PAUSED'],
+      ['resume', 'QUEUED'],
+      ['cancel', 'CANCELLED'],
+    ] as const) {
+      for (const { transfer } of batch.items) {
+        assert.equal((await control(app, admin, action, transfer.id)).transfer?.state, state, action);
+      }
+    }
+    const ids = batch.items.map(({ transfer }: Answer) => decodeGlobalId(transfer.id)?.id);
+    const spooled = await readdir(join(app.dataDir, 'spool'));
+    assert.deepEqual(
+      spooled.filter((name) => ids.some((id: string) => name.startsWith(id))),
+      [],
+    );
+    const rows = await app.app.storage.fork().find(Transfer, { id: { $in: ids } });
+    assert.deepEqual(
+      rows.map(({ sealedSource }) => sealedSource),
+      [null, null, null],
+    );
+    for (const goOn of held) goOn();
+    assert.equal((await ended(holding)).succeeded, 3);
+    const done = await batchOf(batch.id);
+    assert.deepEqual([done.failed, done.done], [3, true]);
+    assert.ok(!(await namesOf(app, admin)).some((name) => name.startsWith('none')));
   });
 
   it('are made once for one key, whole and item by item', async () => {
