@@ -448,7 +448,8 @@ export interface Driver {
   /** The ref of the drive's root folder. */
   readonly rootRef: string;
 
-  list(folderRef: string, options: ListOptions, page: PageRequest, call: CallContext): Promise<Page<DriveEntry>>;
+  /** What is directly in a folder. Absent: the provider has no way to tell; what is looked up or found is told all the same. */
+  list?(folderRef: string, options: ListOptions, page: PageRequest, call: CallContext): Promise<Page<DriveEntry>>;
   stat(ref: string, call: CallContext): Promise<DriveEntry>;
   /**
    * The bytes of the range; null: all. Throws `corrupted` when the provider gives another length than asked. The signal

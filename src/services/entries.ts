@@ -137,12 +137,12 @@ export class Entries {
     page: PageQuery,
     call: CallContext,
   ): Promise<ItemPage<EntryView>> {
-    const { driver } = this.#accounts.openVisible(account);
+    const { driver, run } = this.#accounts.openVisible(account);
     checkSort(driver, options);
     return viewsOf(
       account,
       await readPage(
-        (request) => driver.list(entry.ref, options, request, this.#listing(call)),
+        (request) => run('list', entry.ref, options, request, this.#listing(call)),
         page,
         driver.capabilities.listPageMax,
       ),
@@ -181,7 +181,7 @@ export class Entries {
         (request) => {
           if (category) return run('listByCategory', category, folderRef, request, listing);
           if (recursive) return run('listRecursive', folder, request, listing);
-          return driver.list(folder, {}, request, listing);
+          return run('list', folder, {}, request, listing);
         },
         page,
         driver.capabilities.listPageMax,

@@ -1,4 +1,4 @@
-import type { CallContext, DriveEntry } from '../drives/driver.ts';
+import type { CallContext, DriveEntry, Page } from '../drives/driver.ts';
 import { InvalidInputError, NotFoundError } from '../lib/errors.ts';
 import { entryNameFault, entryNameKey, parsePath } from '../lib/names.ts';
 import type { OpenAccount } from './accounts.ts';
@@ -28,22 +28,23 @@ export function checkedName(name: string, at: readonly string[]): string {
  * @throws NotFoundError
  */
 export async function entryAt(
-  { driver }: OpenAccount,
+  opened: OpenAccount,
   segments: readonly string[],
   call: CallContext,
 ): Promise<DriveEntry> {
+  const { driver } = opened;
   if (driver.resolve) return driver.resolve(segments, call);
   let entry = await driver.stat(driver.rootRef, call);
   for (const segment of segments) {
     if (entry.kind !== 'FOLDER') throw noSuchPath();
-    entry = await childNamed(driver, entry.ref, segment, call);
+    entry = await childNamed(opened, entry.ref, segment, call);
   }
   return entry;
 }
 
 /** Reads the folder page by page until the name is found. */
 async function childNamed(
-  { list, capabilities }: OpenAccount['driver'],
+  { run, driver: { capabilities } }: OpenAccount,
   folderRef: string,
   name: string,
   call: CallContext,
@@ -51,7 +52,7 @@ async function childNamed(
   const keyOf = capabilities.caseSensitive ? (text: string) => text.normalize('NFC') : entryNameKey;
   let cursor: string | null = null;
   do {
-    const page = await list(folderRef, {}, { cursor, limit: capabilities.listPageMax }, call);
+    const page: Page<DriveEntry> = await run('list', folderRef, {}, { cursor, limit: capabilities.listPageMax }, call);
     const child = page.items.find((item) => keyOf(item.name) === keyOf(name));
     if (child) return child;
     cursor = page.nextCursor;

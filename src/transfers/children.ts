@@ -36,12 +36,14 @@ async function findByListing(
   name: string,
   call: CallContext,
 ): Promise<DriveEntry | null> {
-  const { caseSensitive, listPageMax } = driver.capabilities;
+  const { list, capabilities } = driver;
+  if (!list) return null; // Of a drive that neither lists nor looks up paths, nothing can be known before.
+  const { caseSensitive, listPageMax } = capabilities;
   const isSame = caseSensitive
     ? (entry: DriveEntry): boolean => entry.name === name
     : (entry: DriveEntry): boolean => entryNameKey(entry.name) === entryNameKey(name);
   for (let cursor: string | null = null; ; ) {
-    const { items, nextCursor } = await driver.list(folderRef, {}, { cursor, limit: listPageMax }, call);
+    const { items, nextCursor } = await list(folderRef, {}, { cursor, limit: listPageMax }, call);
     const found = items.find(isSame);
     if (found || nextCursor === null) return found ?? null;
     cursor = nextCursor;

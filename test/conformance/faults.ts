@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { DriveErrorCategory } from '../../src/drives/errors.ts';
 import type { Fault } from '../../src/drives/shared/fixture.ts';
-import { bytesOf, call, FIRST_PAGE, failure, type Subject } from './subject.ts';
+import { bytesOf, failure, type Subject } from './subject.ts';
 
 /** The same fault is the same error on every drive, once the tries are used up. */
 const FAULT_ERRORS: Readonly<Partial<Record<Fault, DriveErrorCategory>>> = {
@@ -27,7 +27,7 @@ export function faultsSuite(drive: Subject): void {
       it(`answers ${fault} to every try: ${category}`, { skip: lacks(fault) }, async () => {
         faults?.arm(fault);
         try {
-          await failure(drive.driver.list(drive.driver.rootRef, {}, FIRST_PAGE, call), category);
+          await failure(drive.look(), category);
         } finally {
           faults?.clear();
         }
@@ -46,9 +46,7 @@ export function faultsSuite(drive: Subject): void {
     it('lets one refresh of the token serve many callers', { skip: lacks('expired_token') }, async () => {
       faults?.arm('expired_token');
       const before = faults?.requests ?? 0;
-      const listed = await Promise.all(
-        Array.from({ length: 10 }, () => drive.driver.list(drive.driver.rootRef, {}, FIRST_PAGE, call)),
-      );
+      const listed = await Promise.all(Array.from({ length: 10 }, () => drive.look()));
       assert.equal(listed.length, 10);
       assert.ok((faults?.requests ?? 0) - before <= 21, 'ten refused, one refresh, ten answered');
       faults?.clear();
@@ -57,7 +55,7 @@ export function faultsSuite(drive: Subject): void {
     it('is not waited for when the caller goes away', { skip: lacks('hang') }, async () => {
       faults?.arm('hang');
       const gone = new AbortController();
-      const listed = drive.driver.list(drive.driver.rootRef, {}, FIRST_PAGE, { signal: gone.signal });
+      const listed = drive.look({ signal: gone.signal });
       setImmediate(() => gone.abort());
       await failure(listed, 'cancelled');
       faults?.clear();

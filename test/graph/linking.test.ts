@@ -7,6 +7,7 @@ import { Account } from '../../src/storage/entities/account.ts';
 import { startTestApp } from '../support/app.ts';
 import { PASSWORD, startLinkableCloud } from '../support/linkable-drive.ts';
 import { ada, bob, LinkingBench } from '../support/linking.ts';
+import { listing } from '../support/listing.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { createApiKey, registerUser } from '../support/people.ts';
 import { openSse } from '../support/transports.ts';
@@ -298,7 +299,7 @@ describe('linking', { timeout: 120_000 }, () => {
       await bench.change('unlinkAccount', { accountId: account.id });
       const call = { signal: AbortSignal.timeout(5_000) };
       const page = { cursor: null, limit: 1 };
-      await assert.rejects(opened.driver.list('/', {}, page, call), { category: 'unauthenticated' });
+      await assert.rejects(listing(opened.driver)('/', {}, page, call), { category: 'unauthenticated' });
       await assert.rejects(bench.app.app.services.accounts.openForUser(bench.person.userId, row?.id ?? ''), {
         code: 'NOT_FOUND',
       });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { listing } from '../../../test/support/listing.ts';
 import { memoryDrive } from '../../../test/support/memory-drive.ts';
 import type { DriveEntry } from '../driver.ts';
 import { openDrive } from '../open.ts';
@@ -40,7 +41,7 @@ describe('changes by our own acts are announced', () => {
 
   it('in the folder where an entry was last seen, of a move in both', async () => {
     const { driver, told } = setUp();
-    await driver.list(docs, {}, PAGE, call);
+    await listing(driver)(docs, {}, PAGE, call);
     await driver.move?.(a, 'root', { onConflict: 'FAIL' }, call);
     assert.deepEqual(told(), [['MOVED', a, [docs, 'root'], false]]);
     await driver.remove?.(a, {}, call);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { listing } from '../../../test/support/listing.ts';
 import { memoryDrive } from '../../../test/support/memory-drive.ts';
 import type { CallContext, ProviderId } from '../driver.ts';
 import { DriveError } from '../errors.ts';
@@ -34,80 +35,83 @@ const B = ref('b.txt', 3);
 describe('reads of a drive', () => {
   it('are given again only to who allows their age, with the time of the first', async () => {
     const { driver, memory, pass } = setUp();
-    const first = await driver.list(DOCS, {}, PAGE, fresh);
+    const first = await listing(driver)(DOCS, {}, PAGE, fresh);
     assert.deepEqual(first.fetchedAt, new Date(0));
     pass(9_999);
-    const again = await driver.list(DOCS, {}, PAGE, relaxed);
+    const again = await listing(driver)(DOCS, {}, PAGE, relaxed);
     assert.deepEqual([again.fetchedAt, again.items], [new Date(0), first.items]);
     assert.deepEqual(memory.calls, ['list']);
-    assert.deepEqual((await driver.list(DOCS, {}, PAGE, fresh)).fetchedAt, new Date(9_999));
+    assert.deepEqual((await listing(driver)(DOCS, {}, PAGE, fresh)).fetchedAt, new Date(9_999));
     pass(10_000);
-    await driver.list(DOCS, {}, PAGE, relaxed);
+    await listing(driver)(DOCS, {}, PAGE, relaxed);
     assert.deepEqual(memory.calls, ['list', 'list', 'list']);
     pass(AGE_MAX_MS);
-    await driver.list(DOCS, {}, PAGE, { signal, maxAgeMs: 1e9 });
+    await listing(driver)(DOCS, {}, PAGE, { signal, maxAgeMs: 1e9 });
     assert.equal(memory.calls.length, 4);
   });
 
   it('tell apart what is asked: the folder, the page, the options, the account', async () => {
     const { driver, memory, open } = setUp();
-    await driver.list(DOCS, {}, PAGE, relaxed);
-    await driver.list(DOCS, { kind: 'FILE' }, PAGE, relaxed);
-    await driver.list(DOCS, {}, { ...PAGE, limit: 1 }, relaxed);
-    await driver.list('root', {}, PAGE, relaxed);
+    await listing(driver)(DOCS, {}, PAGE, relaxed);
+    await listing(driver)(DOCS, { kind: 'FILE' }, PAGE, relaxed);
+    await listing(driver)(DOCS, {}, { ...PAGE, limit: 1 }, relaxed);
+    await listing(driver)('root', {}, PAGE, relaxed);
     await driver.count?.(DOCS, {}, relaxed);
-    await open('another').driver.list(DOCS, {}, PAGE, relaxed);
+    await listing(open('another').driver)(DOCS, {}, PAGE, relaxed);
     assert.deepEqual(memory.calls, ['list', 'list', 'list', 'list', 'count', 'list']);
-    await open().driver.list(DOCS, {}, PAGE, relaxed);
+    await listing(open().driver)(DOCS, {}, PAGE, relaxed);
     assert.equal(memory.calls.length, 6, 'another opening of the account has the same reads');
   });
 
   it('are old after any change of the account, also one that failed', async () => {
     const { driver, memory, written, open } = setUp();
     const other = open('another').driver;
-    await driver.list(DOCS, {}, PAGE, relaxed);
-    await other.list(DOCS, {}, PAGE, relaxed);
+    await listing(driver)(DOCS, {}, PAGE, relaxed);
+    await listing(other)(DOCS, {}, PAGE, relaxed);
     await driver.createFolder?.(DOCS, 'new', fresh);
-    assert.equal((await driver.list(DOCS, {}, PAGE, relaxed)).items.length, 4);
-    await other.list(DOCS, {}, PAGE, relaxed);
+    assert.equal((await listing(driver)(DOCS, {}, PAGE, relaxed)).items.length, 4);
+    await listing(other)(DOCS, {}, PAGE, relaxed);
     assert.deepEqual(memory.calls, ['list', 'list', 'createFolder', 'list']);
     await assert.rejects(async () => driver.createFolder?.(DOCS, 'new', fresh));
-    await driver.list(DOCS, {}, PAGE, relaxed);
+    await listing(driver)(DOCS, {}, PAGE, relaxed);
     assert.equal(memory.calls.at(-1), 'list');
     assert.deepEqual(written, ['account', 'account']);
   });
 
   it('that began before a change are not given after it', async () => {
     const { driver, reads, memory } = setUp();
-    const before = driver.list(DOCS, {}, PAGE, relaxed);
+    const before = listing(driver)(DOCS, {}, PAGE, relaxed);
     await driver.remove?.(A, {}, fresh);
-    const after = driver.list(DOCS, {}, PAGE, relaxed);
+    const after = listing(driver)(DOCS, {}, PAGE, relaxed);
     assert.equal((await after).items.length, 2);
     await before;
-    assert.equal((await driver.list(DOCS, {}, PAGE, relaxed)).items.length, 2);
+    assert.equal((await listing(driver)(DOCS, {}, PAGE, relaxed)).items.length, 2);
     assert.deepEqual(memory.calls, ['list', 'remove', 'list']);
     reads.forget('account');
-    await driver.list(DOCS, {}, PAGE, relaxed);
+    await listing(driver)(DOCS, {}, PAGE, relaxed);
     assert.equal(memory.calls.length, 4);
   });
 
   it('that are equal and come together are one, for fresh ones too', async () => {
     const { driver, memory } = setUp();
-    const pages = await Promise.all([1, 2, 3].map(() => driver.list(DOCS, {}, PAGE, fresh)));
+    const pages = await Promise.all([1, 2, 3].map(() => listing(driver)(DOCS, {}, PAGE, fresh)));
     assert.deepEqual(
       pages.map(({ items }) => items.length),
       [3, 3, 3],
     );
     assert.deepEqual(memory.calls, ['list']);
-    await Promise.all([driver.list(DOCS, {}, PAGE, fresh), driver.list(DOCS, {}, PAGE, { signal, priority: 'bulk' })]);
+    await Promise.all([
+      listing(driver)(DOCS, {}, PAGE, fresh),
+      listing(driver)(DOCS, {}, PAGE, { signal, priority: 'bulk' }),
+    ]);
     assert.equal(memory.calls.length, 3, 'a person does not wait for the turn of a job');
   });
 
   it('are left by who gives up, and go on for the others', async () => {
     const { driver, memory } = setUp();
     const leaver = new AbortController();
-    const left = driver.list(DOCS, {}, PAGE, { signal: leaver.signal });
-    const stays = driver.list(DOCS, {}, PAGE, fresh);
+    const left = listing(driver)(DOCS, {}, PAGE, { signal: leaver.signal });
+    const stays = listing(driver)(DOCS, {}, PAGE, fresh);
     leaver.abort();
     await assert.rejects(left, { category: 'cancelled', operation: 'list' });
     assert.equal((await stays).items.length, 3);
@@ -117,9 +121,9 @@ describe('reads of a drive', () => {
   it('that fail are not kept', async () => {
     const { driver, memory } = setUp();
     memory.fail('list', new DriveError('unavailable', 'Broken.', { provider: 'NETDISK' }));
-    await assert.rejects(driver.list(DOCS, {}, PAGE, relaxed), { category: 'unavailable' });
+    await assert.rejects(listing(driver)(DOCS, {}, PAGE, relaxed), { category: 'unavailable' });
     memory.mend();
-    assert.equal((await driver.list(DOCS, {}, PAGE, relaxed)).items.length, 3);
+    assert.equal((await listing(driver)(DOCS, {}, PAGE, relaxed)).items.length, 3);
   });
 
   it('of many entries ask only for those that are not kept, and do not keep what is missing', async () => {
@@ -146,7 +150,7 @@ describe('reads of a drive', () => {
     const definition = { ...here.definition, linkMethods: ['NONE'] as const };
     const drive = openDrive(definition, { id: 'account', settings: {} }, undefined as never, { reads });
     for (let time = 0; time < 2; time += 1) {
-      assert.equal((await drive.driver.list('root', {}, PAGE, relaxed)).fetchedAt, undefined);
+      assert.equal((await listing(drive.driver)('root', {}, PAGE, relaxed)).fetchedAt, undefined);
     }
     assert.deepEqual(here.calls, ['list', 'list']);
   });

@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { type LocalFixture, openLocalFixture } from '../../../test/conformance/fixtures/local.ts';
 import { bytesOf, call, everyItem, FIRST_PAGE, failure, Subject } from '../../../test/conformance/subject.ts';
 import { DATABASES } from '../../../test/support/databases.ts';
+import { listing } from '../../../test/support/listing.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { BlobStore } from '../../storage/blobs.ts';
 import type { DriveEntry } from '../driver.ts';
@@ -95,8 +96,8 @@ for (const database of DATABASES) {
         const folder = await drive.newFolder();
         const file = await drive.put(folder.ref, 'mine.txt');
         const own = await other.newFolder();
-        await failure(other.driver.list(folder.ref, {}, FIRST_PAGE, call), 'not_found');
-        await failure(other.driver.list(drive.driver.rootRef, {}, FIRST_PAGE, call), 'not_found');
+        await failure(listing(other.driver)(folder.ref, {}, FIRST_PAGE, call), 'not_found');
+        await failure(listing(other.driver)(drive.driver.rootRef, {}, FIRST_PAGE, call), 'not_found');
         await failure(other.driver.stat(file.ref, call), 'not_found');
         await failure(other.driver.read(file.ref, null, call), 'not_found');
         await failure(other.run('pathOf', file.ref, call), 'not_found');
@@ -324,7 +325,7 @@ for (const database of DATABASES) {
     it('knows no drive that was never made', async () => {
       const services = { ...fixture, clock: systemClock, announce: () => {} };
       const nobody = openDrive(local, { id: crypto.randomUUID(), settings: {} }, services);
-      await failure(nobody.driver.list(nobody.driver.rootRef, {}, FIRST_PAGE, call), 'not_found');
+      await failure(listing(nobody.driver)(nobody.driver.rootRef, {}, FIRST_PAGE, call), 'not_found');
       await failure(nobody.run('createFolder', nobody.driver.rootRef, 'x', call), 'not_found');
     });
 

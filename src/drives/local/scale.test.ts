@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { type LocalFixture, openLocalFixture } from '../../../test/conformance/fixtures/local.ts';
 import { DATABASES } from '../../../test/support/databases.ts';
+import { listing } from '../../../test/support/listing.ts';
 import { newId } from '../../lib/ids.ts';
 import { LocalEntry } from '../../storage/entities/local-drive.ts';
 import type { DriveEntry, Driver, PageRequest } from '../driver.ts';
@@ -45,8 +46,8 @@ for (const database of DATABASES) {
         for (const kind of [undefined, 'FILE'] as const) {
           it(`lists both with the same statements, from an index: ${by} ${direction} ${kind ?? 'of both kinds'}`, async () => {
             const options = { orderBy: { by, direction }, ...(kind ? { kind } : {}) };
-            const ofFew = await statementsOf(() => twoPages((page) => driver.list(few.ref, options, page, call)));
-            const ofMany = await statementsOf(() => twoPages((page) => driver.list(many.ref, options, page, call)));
+            const ofFew = await statementsOf(() => twoPages((page) => listing(driver)(few.ref, options, page, call)));
+            const ofMany = await statementsOf(() => twoPages((page) => listing(driver)(many.ref, options, page, call)));
             assert.equal(ofMany.length, ofFew.length);
             for (const statement of ofMany) await usesIndexes(statement);
           });
@@ -68,7 +69,7 @@ for (const database of DATABASES) {
     }
 
     it('looks up a hundred entries with two statements', async () => {
-      const { items } = await driver.list(many.ref, {}, FIRST, call);
+      const { items } = await listing(driver)(many.ref, {}, FIRST, call);
       const refs = items.map(({ ref }) => ref);
       const seen = await statementsOf(() => driver.statMany?.(refs, call));
       assert.equal(seen.length, 2);

@@ -56,6 +56,8 @@ export interface OpenFixture {
   readonly quirks?: ReadonlySet<Quirk>;
   /** A file as the transfer engine hands it to `adopt`; absent: the drive adopts nothing. */
   spool?(bytes: Uint8Array): Promise<SpooledFile>;
+  /** The names in a folder, of a drive that cannot list: as what stands behind it knows them. */
+  namesIn?(folderRef: string): Promise<readonly string[]>;
   /** Makes the provider forget an upload. */
   expireUpload?(session: UploadSession): Promise<void>;
   close(): Promise<void>;

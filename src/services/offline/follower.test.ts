@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { DATABASES, type TestStorage } from '../../../test/support/databases.ts';
+import { listing } from '../../../test/support/listing.ts';
 import { captureLog } from '../../../test/support/log.ts';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { memoryDrive } from '../../../test/support/memory-drive.ts';
@@ -189,9 +190,8 @@ for (const { dialect, skip, open } of DATABASES) {
       const { accountId, drive, begin, pass, row } = await bench();
       drive.put('/film.mkv');
       const ref = await begin();
-      const { items } = await drive.definition
-        .create({ id: '', settings: {} }, undefined as never)
-        .list('root', {}, { cursor: null, limit: 10 }, call);
+      const elsewhere = drive.definition.create({ id: '', settings: {} }, undefined as never);
+      const { items } = await listing(elsewhere)('root', {}, { cursor: null, limit: 10 }, call);
       const entry = items[0] ?? assert.fail();
       drive.offline.change(ref, { state: 'SUCCEEDED', percentDone: 100, entryRef: entry.ref });
       await pass(POLL_MIN_MS);

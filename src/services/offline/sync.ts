@@ -85,9 +85,11 @@ async function findResult(
   folderRef: string,
   call: CallContext,
 ): Promise<DriveEntry | null> {
+  const list = driver.list?.bind(driver);
+  if (!list) return null;
   const since = addMs(addedAt, -CLOCK_SKEW_MS);
   let best: DriveEntry | null = null;
-  const pages = pagesOf((page) => driver.list(folderRef, {}, page, call), driver, FOLDER_PAGES_MAX);
+  const pages = pagesOf((page) => list(folderRef, {}, page, call), driver, FOLDER_PAGES_MAX);
   for await (const { items } of pages) {
     for (const entry of items) {
       const at = entry.createdAt ?? entry.modifiedAt;

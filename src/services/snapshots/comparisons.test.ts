@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { DATABASES, type TestStorage } from '../../../test/support/databases.ts';
+import { listing } from '../../../test/support/listing.ts';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { type MemoryDrive, memoryDrive } from '../../../test/support/memory-drive.ts';
 import type { DriveDefinition, DriveEntry, Driver } from '../../drives/driver.ts';
@@ -77,8 +78,8 @@ for (const { dialect, skip, open } of DATABASES) {
     const entryAt = async (...names: string[]): Promise<DriveEntry> => {
       let entry = await elsewhere.stat('root', call);
       for (const name of names) {
-        const { items } = await elsewhere.list(entry.ref, {}, { cursor: null, limit: 1000 }, call);
-        const second = await elsewhere.list(entry.ref, {}, { cursor: '2', limit: 1000 }, call);
+        const { items } = await listing(elsewhere)(entry.ref, {}, { cursor: null, limit: 1000 }, call);
+        const second = await listing(elsewhere)(entry.ref, {}, { cursor: '2', limit: 1000 }, call);
         const found = [...items, ...second.items].find((child) => child.name === name);
         assert.ok(found, name);
         entry = found;
@@ -178,12 +179,15 @@ for (const { dialect, skip, open } of DATABASES) {
             ...driver,
             listRecursive: async (_ref, request, context) => {
               const folder = await entryAt('docs');
-              return driver
-                .list(request.cursor === null ? 'root' : folder.ref, {}, { cursor: null, limit: 2 }, context)
-                .then((part) => ({
-                  ...part,
-                  nextCursor: request.cursor === null ? 'docs' : null,
-                }));
+              return listing(driver)(
+                request.cursor === null ? 'root' : folder.ref,
+                {},
+                { cursor: null, limit: 2 },
+                context,
+              ).then((part) => ({
+                ...part,
+                nextCursor: request.cursor === null ? 'docs' : null,
+              }));
             },
           };
         },
@@ -205,7 +209,7 @@ for (const { dialect, skip, open } of DATABASES) {
         create: (...args) => {
           const driver = definition.create(...args);
           const list: Driver['list'] = async (...request) => {
-            const shown = await driver.list(...request);
+            const shown = await listing(driver)(...request);
             return { ...shown, items: shown.items.filter(({ name }) => name !== hidden) };
           };
           return { ...driver, list };
@@ -236,7 +240,7 @@ for (const { dialect, skip, open } of DATABASES) {
         create: (...args) => {
           const driver = definition.create(...args);
           const list: Driver['list'] = async (...request) =>
-            empty ? { items: [], nextCursor: null, totalCount: null } : driver.list(...request);
+            empty ? { items: [], nextCursor: null, totalCount: null } : listing(driver)(...request);
           return { ...driver, list };
         },
       });

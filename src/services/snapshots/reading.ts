@@ -35,7 +35,7 @@ export async function readWhole(opened: OpenAccount, call: CallContext, cost: Re
     entries.push(...items);
     if (entries.length > ENTRIES_MAX) throw tooLarge(account.label, `more than ${ENTRIES_MAX} entries`);
   };
-  const { listRecursive, list } = driver;
+  const { listRecursive } = driver;
   if (listRecursive) {
     for await (const page of pagesOf((at) => listRecursive(driver.rootRef, at, call), opened, cost)) note(page.items);
     return snapshotOf(driver.rootRef, entries);
@@ -44,7 +44,7 @@ export async function readWhole(opened: OpenAccount, call: CallContext, cost: Re
   for (let next = 0; next < folders.length; next += 1) {
     if (next >= FOLDERS_MAX) throw tooLarge(account.label, `more than ${FOLDERS_MAX} folders, and is read one by one`);
     const folderRef = folders[next] ?? '';
-    for await (const page of pagesOf((at) => list(folderRef, {}, at, call), opened, cost)) {
+    for await (const page of pagesOf((at) => opened.run('list', folderRef, {}, at, call), opened, cost)) {
       // Whatever the provider tells of it: it was found here.
       note(page.items.map((entry) => ({ ...entry, parentRef: folderRef })));
       for (const { kind, ref } of page.items) if (kind === 'FOLDER') folders.push(ref);
