@@ -51,8 +51,13 @@ export const requestError = (
 export const unknownOperation = (): GraphQLError =>
   requestError('The document has no such operation: name one of its operations.', 400, 'OPERATION_RESOLUTION_FAILURE');
 
+/** Whoever sends a token should not be told to send one. */
+export const TOKEN_REJECTED = 'The token has expired or was revoked. Refresh it, or sign in.';
+
 export function unauthorizedError(_parent: unknown, context: object): Error {
-  return (context as GraphContext).viewer === null
+  const { viewer, tokenRejected } = context as GraphContext;
+  if (viewer === null && tokenRejected) return new UnauthenticatedError(TOKEN_REJECTED);
+  return viewer === null
     ? new UnauthenticatedError('Sign in first: send the header `Authorization: Bearer <accessToken>`.')
     : new PermissionDeniedError('This session or API key has not the right to do that.');
 }

@@ -99,6 +99,12 @@ describe('rights', () => {
     });
   }
 
+  test('who sends a token that does not count is told so, not to send one', async () => {
+    const { errors } = await server.graphql('{ providers { id } }', {}, 'nonsense');
+    assert.match(errors?.[0]?.message ?? '', /expired or was revoked/);
+    assert.match((await server.graphql('{ providers { id } }')).errors?.[0]?.message ?? '', /^Sign in first/);
+  });
+
   test('a key without READ sees what its mutation did, and cannot go on from there', async () => {
     const make = (selection: string, name: string) =>
       server.graphql(

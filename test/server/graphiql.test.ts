@@ -161,6 +161,11 @@ describe('GraphiQL in a browser', { skip: skipWithoutChromium() }, () => {
     await runShown('LOCAL');
   });
 
+  it('the tab that uploads needs no id from another tab', async () => {
+    await page.locator('.graphiql-tab-button', { hasText: 'Upload' }).click();
+    await runShown('/uploads/');
+  });
+
   it('a subscription runs with the session too', async () => {
     const listening = page.waitForResponse((response) => response.headers()['content-type'] === 'text/event-stream');
     await page.goto(`${app.url}/graphql?query=${encodeURIComponent('subscription Listen { notice { message } }')}`);

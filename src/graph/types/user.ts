@@ -5,6 +5,7 @@ import { builder } from '../builder.ts';
 import { connectionComplexity, pageQuery, toConnection } from '../connection.ts';
 import { viewerOf } from '../context.ts';
 import { enumValues } from '../enums.ts';
+import { TOKEN_REJECTED } from '../errors.ts';
 import { decodeIdOf } from '../ids.ts';
 import { COMMON_ERRORS } from './user-error.ts';
 
@@ -58,8 +59,7 @@ builder.queryField('viewer', (t) =>
     description:
       'Who asks; null when nobody is signed in. With a token that has expired or was revoked it is an `UNAUTHENTICATED` error.',
     resolve: async (_root, _args, { viewer, tokenRejected, services }) => {
-      if (tokenRejected)
-        throw new UnauthenticatedError('The token has expired or was revoked. Refresh it, or sign in.');
+      if (tokenRejected) throw new UnauthenticatedError(TOKEN_REJECTED);
       if (!viewer) return null;
       if (!viewer.scopes.has('READ')) throw new PermissionDeniedError('This API key lacks the scope READ.');
       return (await services.identity.users.findMany(viewer, [viewer.userId])).get(viewer.userId) ?? null;

@@ -4,6 +4,8 @@ const STORED = 'panql.session'; // Of this tab of the browser only: a token does
 /** A token is renewed when it has less than this left, in milliseconds. */
 const RENEW_MS = 30_000;
 const PLACEHOLDER = '<accessToken>';
+/** In the variables of the tab that uploads. */
+const FOLDER_PLACEHOLDER = '<id of a folder>';
 
 const settings = JSON.parse(document.querySelector('#settings').textContent);
 const ask = globalThis.fetch.bind(globalThis);
@@ -18,10 +20,22 @@ globalThis.fetch = async (resource, init = {}) => {
     const token = await currentToken();
     if (token) headers.set('authorization', `Bearer ${token}`);
   }
-  const response = await ask(resource, { ...init, headers });
+  const response = await ask(resource, { ...init, headers, ...(await withFolder(init.body, headers)) });
   if (response.headers.get('content-type')?.includes('json')) void noticeSession(response.clone());
   return response;
 };
+
+/** Whoever has not written the id of a folder yet means the root of the first drive. */
+async function withFolder(body, headers) {
+  if (typeof body !== 'string' || !body.includes(FOLDER_PLACEHOLDER)) return {};
+  const query = '{ viewer { accounts(first: 1) { nodes { root { id } } } } }';
+  const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query }) };
+  const token = headers.get('authorization');
+  if (token) init.headers.authorization = token;
+  const { data } = await (await ask(settings.endpoint, init)).json();
+  const id = data?.viewer?.accounts.nodes[0]?.root?.id;
+  return id ? { body: body.replaceAll(FOLDER_PLACEHOLDER, id) } : {};
+}
 
 async function currentToken() {
   if (session && new Date(session.accessTokenExpiresAt) - Date.now() < RENEW_MS) {

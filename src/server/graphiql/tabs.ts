@@ -8,6 +8,9 @@ export interface Tab {
 /** The page puts the session's token in its place (page.js); a token written here by hand is sent as it is. */
 const HEADERS = JSON.stringify({ Authorization: 'Bearer <accessToken>' }, null, 2);
 
+/** The page puts the root of the first drive in its place. */
+const FOLDER = '<id of a folder>';
+
 const json = (value: object): string => JSON.stringify(value, null, 2);
 
 /** What a new user opens first. A test holds each against the schema. */
@@ -72,7 +75,12 @@ query Files {
         root {
           id
           children(first: 20) {
-            nodes { id name size modifiedAt __typename }
+            nodes {
+              id
+              name
+              size
+              modifiedAt
+            }
             pageInfo { hasNextPage endCursor }
           }
         }
@@ -84,15 +92,15 @@ query Files {
     headers: HEADERS,
   },
   {
-    query: `# Put the id of a folder, from the tab "Files", into
-# the variables. Then send the bytes to \`uploadUrl\`
-# by any client of tus 1.0, or by curl:
+    query: `# This page puts the root of your built-in drive into
+# the variables, unless you write the id of another
+# folder, from the tab "Files". Then send the bytes to
+# \`uploadUrl\` by any client of tus 1.0, or by curl:
 #
 # printf 'Hello, cloud!' | curl -X PATCH <uploadUrl> \\
 #   -H 'Tus-Resumable: 1.0.0' \\
 #   -H 'Upload-Offset: 0' \\
 #   -H 'Content-Type: application/offset+octet-stream' \\
-#   -H 'Authorization: Bearer <accessToken>' \\
 #   --data-binary @-
 
 mutation Upload($input: StartUploadInput!) {
@@ -107,7 +115,7 @@ mutation Upload($input: StartUploadInput!) {
   }
 }
 `,
-    variables: json({ input: { parent: { id: '<id of a folder>' }, name: 'hello.txt', size: 13 } }),
+    variables: json({ input: { parent: { id: FOLDER }, name: 'hello.txt', size: 13 } }),
     headers: HEADERS,
   },
   {
@@ -116,7 +124,13 @@ mutation Upload($input: StartUploadInput!) {
 subscription Watch {
   transferEvents {
     cursor
-    transfer { id name kind state phase bytesDone bytesTotal }
+    transfer {
+      id
+      name
+      state
+      bytesDone
+      bytesTotal
+    }
   }
 }
 `,
