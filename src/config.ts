@@ -86,7 +86,7 @@ const SETTINGS = {
   BAIDU_PAN_URL: httpUrl.default('https://pan.baidu.com'),
   BAIDU_PCS_URL: httpUrl.default('https://d.pcs.baidu.com'),
   BAIDU_UNVERIFIED: boolean.default(false),
-  PAN115_CLIENT_ID: z.string().regex(/^\d+$/, 'must be the number of the application').optional(),
+  PAN115_CLIENT_ID: z.string().optional(),
   PAN115_CLIENT_SECRET: z.string().optional(),
   PAN115_REDIRECT_URI: z.string().optional(),
   PAN115_PASSPORT_URL: httpUrl.default('https://passportapi.115.com'),

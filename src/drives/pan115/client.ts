@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DriveError } from '../../lib/drive-error.ts';
 import { sleep, type Timer } from '../../lib/timer.ts';
 import type { Transport } from '../../transport/outbound.ts';
 import type { OutboundRequest, QueryValues } from '../../transport/request.ts';
@@ -22,7 +23,10 @@ export interface FolderPage {
   readonly files: readonly WireFile[];
   /** Of the page, hidden entries included: where the next one begins. */
   readonly length: number;
-  readonly total: number;
+  /** Null: not told. */
+  readonly total: number | null;
+  /** Nothing follows. */
+  readonly isLast: boolean;
   /** The folders on the way to this one, itself the last, by id; empty where 115 does not tell. */
   readonly chain: readonly string[];
   /** The names of these folders without the root's; null where 115 does not tell. */
@@ -136,14 +140,9 @@ export class Pan115Client {
    * A page of what is directly in a folder. Asked for a folder that is not there, 115 lists another one.
    * @throws DriveError `not_found`, or `wrong_kind` for a file
    */
-  async page(
-    folderRef: string,
-    { offset, limit, o = 'file_name', asc = 1 }: PageOf,
-    call: CallContext,
-  ): Promise<FolderPage> {
+  async page(folderRef: string, { offset, limit, order }: PageOf, call: CallContext): Promise<FolderPage> {
     if (folderRef !== ROOT_REF && !REF.test(folderRef)) throw notFound();
-    const query = { cid: folderRef, limit, offset, show_dir: 1, cur: 1, custom_order: 1, o, asc };
-    const list = await this.files(query, call);
+    const list = await this.#direct({ cid: folderRef, limit, offset, show_dir: 1, cur: 1 }, order, call);
     if (list.cid !== undefined && list.cid !== folderRef) {
       await this.info(folderRef, call);
       throw pan115Error('wrong_kind', 'has a file there, not a folder.', null, {});
@@ -153,10 +152,22 @@ export class Pan115Client {
     return {
       files: list.data.flatMap(({ isGone, file }) => (isGone ? [] : [{ ...file, parentId: folderRef, above }])),
       length: list.data.length,
-      total: list.count,
+      total: list.count ?? null,
+      isLast: list.data.length === 0 || (list.count !== undefined && offset + list.data.length >= list.count),
       chain: chain.map(({ cid }) => cid),
       above,
     };
+  }
+
+  /** Some folders have an order of their own only: where none was asked for, that is as good. */
+  async #direct(query: QueryValues, order: Order | undefined, call: CallContext): Promise<FileList> {
+    const { o, asc } = order ?? BY_NAME;
+    try {
+      return await this.files({ ...query, custom_order: 1, o, asc }, call);
+    } catch (error) {
+      if (order || !(error instanceof DriveError) || error.providerCode !== ORDER_UNSUPPORTED) throw error;
+      return this.files(query, call);
+    }
   }
 
   files(query: QueryValues, call: CallContext): Promise<FileList> {
@@ -172,7 +183,7 @@ export class Pan115Client {
       if (offset === 0) place = page;
       for (const file of page.files) files.set(file.id, file);
       offset += page.length;
-      if (page.length === 0 || offset >= page.total) {
+      if (page.isLast) {
         return { files: [...files.values()], chain: place.chain, above: place.above };
       }
     }
@@ -182,9 +193,17 @@ export class Pan115Client {
 interface PageOf {
   readonly offset: number;
   readonly limit: number;
-  readonly o?: string;
-  readonly asc?: 0 | 1;
+  /** Absent: by name, where the folder can. */
+  readonly order?: Order;
 }
+
+interface Order {
+  readonly o: string;
+  readonly asc: 0 | 1;
+}
+
+const BY_NAME: Order = { o: 'file_name', asc: 1 };
+const ORDER_UNSUPPORTED = '20130827';
 
 export interface Folder {
   readonly files: readonly WireFile[];

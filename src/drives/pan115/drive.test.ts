@@ -109,6 +109,36 @@ describe('115', { timeout: 60_000 }, () => {
       );
     });
 
+    it('takes the order of a folder that has no other, unless one was asked for', async () => {
+      seed('/a.txt');
+      const unsupported = { kind: 'code', code: 20130827, match: { endpoint: 'list' } } as const;
+      pan115.fake.faults.inject(unsupported);
+      assert.deepEqual(await subject.names('0'), ['a.txt']);
+      assert.deepEqual([last('list')?.query.custom_order, last('list')?.query.o], [undefined, undefined]);
+      pan115.fake.faults.inject(unsupported);
+      const options = { orderBy: { by: 'SIZE', direction: 'ASC' } } as const;
+      await failure(subject.run('list', '0', options, FIRST_PAGE, call), 'invalid_argument');
+    });
+
+    it('reads to an empty page where it is not told how many there are', async () => {
+      for (const name of ['a', 'b', 'c']) seed(`/${name}`);
+      const item = (name: string) => ({
+        fid: refOf(`/${name}`),
+        pid: '0',
+        fc: '1',
+        fn: name,
+        fs: 7,
+        pc: 'x',
+        sha1: '',
+      });
+      for (const data of [[item('a'), item('b')], [item('c')], []]) {
+        const body = JSON.stringify({ state: true, code: 0, cid: 0, data });
+        pan115.fake.faults.inject({ kind: 'status', status: 200, body, match: { endpoint: 'list' } });
+      }
+      await failure(subject.run('createFolder', '0', 'c', call), 'already_exists');
+      assert.equal(pan115.fake.count('list'), 3);
+    });
+
     it('leaves nothing out when entries go and come between pages', async () => {
       for (let index = 0; index < 30; index += 1) seed(`/l/${index + 100}`);
       const list = (cursor: string | null) => subject.run('list', refOf('/l'), {}, { cursor, limit: 10 }, call);
@@ -364,6 +394,26 @@ describe('115', { timeout: 60_000 }, () => {
       });
       await failure(subject.run('upload.begin', wrong, call), 'corrupted');
       assert.ok(pan115.fake.count('init') <= 5);
+    });
+
+    it('begins the proof anew when it is refused without another question', async () => {
+      const body = JSON.stringify({ state: true, code: 0, data: { status: 6, code: 700 } });
+      pan115.fake.faults.inject({ kind: 'status', status: 200, body, match: { endpoint: 'init' }, times: 2 });
+      assert.ok((await subject.put('0', 'a.bin', bytes)).ref);
+      pan115.fake.faults.inject({ kind: 'status', status: 200, body, match: { endpoint: 'init' }, times: 99 });
+      await failure(subject.put('0', 'b.bin', bytes), 'corrupted');
+    });
+
+    it('does not ask its person to link again when the storage refuses all credentials', async () => {
+      pan115.fake.faults.inject({
+        kind: 'oss',
+        status: 403,
+        code: 'InvalidAccessKeyId',
+        match: { role: 'oss' },
+        times: 99,
+      });
+      const error = await failure(subject.put('0', 'a.bin', bytes), 'unavailable');
+      assert.deepEqual([error.persistent, pan115.fake.count('get_token')], [true, 2]);
     });
 
     it('sends parts one after the other, then the words of 115 as they are', async () => {

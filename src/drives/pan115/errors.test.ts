@@ -29,8 +29,26 @@ const told = (
 
 const PAGE = '<html><body>405 Not Allowed</body></html>';
 
+/** Means the token where one was sent, and a parameter elsewhere: it has a test of its own. */
+const AMBIGUOUS = 40100000;
+
 describe("115's errors", () => {
-  for (const [code, category] of ERROR_ROWS) {
+  it('takes 40100000 for the token where one was sent', () => {
+    const json = { state: false, code: AMBIGUOUS, message: '参数缺失' };
+    assert.equal(told(json)?.category, 'unauthenticated');
+    assert.equal(told(json, { auth: false, endpoint: 'oauth.refresh' })?.category, 'unauthenticated');
+    assert.equal(told(json, { auth: false, endpoint: 'oauth.device' })?.category, 'invalid_argument');
+  });
+
+  it('does not take a refresh for dead that something before 115 refused', () => {
+    for (const status of [401, 403])
+      for (const body of [PAGE, { message: 'forbidden' }]) {
+        const error = told(body, { auth: false, endpoint: 'oauth.refresh', status });
+        assert.deepEqual([error?.category, error?.nothingDone], ['rate_limited', true]);
+      }
+  });
+
+  for (const [code, category] of ERROR_ROWS.filter(([row]) => row !== AMBIGUOUS)) {
     it(`takes ${code} for ${category}, in whatever keys and forms it comes`, () => {
       for (const json of [
         { state: false, code, message: 'x', data: [] },

@@ -112,7 +112,7 @@ function saidError(said: Said, reply: Reply, { endpoint, auth }: OutboundRequest
       retryable: false,
     });
   }
-  return codeError(said.code, said.text, reply, auth);
+  return codeError(said.code, said.text, reply, auth || endpoint === 'oauth.refresh');
 }
 
 const LIMIT_TEXT = /已达到当前访问上限|770004/;
@@ -126,6 +126,8 @@ const TEXTS: readonly (readonly [RegExp, DriveErrorCategory])[] = [
 
 function categoryOf(code: string, text: string, auth: boolean): DriveErrorCategory {
   if (LIMIT_TEXT.test(text)) return 'rate_limited';
+  // A token was sent: after a pair was burnt, everything is answered so.
+  if (auth && code === '40100000') return 'unauthenticated';
   const known = ROWS.get(code)?.[1];
   if (known !== undefined) return known;
   // What other clients do with the rest of the codes that are about the token.
@@ -150,6 +152,12 @@ function transportError(reply: Reply, { endpoint, as }: OutboundRequest): DriveE
   const { status, text } = reply;
   const providerCode = `HTTP ${status}`;
   const isRefresh = endpoint === 'oauth.refresh';
+  // A grant is over when 115 says so by its number, never by what stands before it.
+  if (endpoint.startsWith('oauth.') && (status === 401 || status === 403)) {
+    return pan115Error('rate_limited', 'keeps requests of this server away for some minutes.', providerCode, {
+      retryAfterMs: FIREWALL_PAUSE_MS,
+    });
+  }
   if (status === 401) return pan115Error('unauthenticated', 'no longer accepts the sign-in.', providerCode, {});
   if (status === 403 && isObject(reply.json)) {
     return pan115Error('unauthenticated', 'does not accept the sign-in for this.', providerCode, {});

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Driver, EntryKind, EntrySort, FileCategory, PageRequest } from '../driver.ts';
+import type { Driver, EntryKind, EntrySort, FileCategory, ListOptions, PageRequest } from '../driver.ts';
 import { categoryOf } from '../shared/categories.ts';
 import { checkEntryName } from '../shared/names.ts';
 import { decodeCursor, encodeCursor, limitOf } from '../shared/paging.ts';
@@ -39,17 +39,17 @@ const KIND_PLACE = z.tuple([z.string(), z.int().min(0), z.int().min(0)]);
 export const createListing = (pan115: Pan115Client) =>
   ({
     /** 115 always shows folders first here; its other order pins nothing, but sorts folders by sizes that it does not show. */
-    async list(folderRef, { orderBy = { by: 'NAME', direction: 'ASC' }, kind }, page, call) {
+    async list(folderRef, { orderBy, kind }, page, call) {
       const limit = pageLimit(page);
-      const listing = `list ${orderBy.by} ${orderBy.direction} ${kind ?? ''}`;
+      const listing = `list ${orderBy?.by ?? ''} ${orderBy?.direction ?? ''} ${kind ?? ''}`;
       const [, start, last] = placeIn(page, LIST_PLACE, listing) ?? [listing, 0, []];
-      const order = { o: ORDERS[orderBy.by], asc: orderBy.direction === 'ASC' ? 1 : 0 } as const;
+      const order = orderBy ? orderOf(orderBy) : {};
 
       const base = Math.max(0, start - (last.length > 0 ? OVERLAP : 0));
       const files: (WireFile & { readonly place: number })[] = [];
       const wanted = () => placesOf(files, last, kind);
       let offset = base;
-      let total = 0;
+      let total: number | null = null;
       let ended = false;
       for (let pages = 0; pages < PAGES_MAX && !ended; pages += 1) {
         const asked = kind ? LIST_PAGE_MAX : Math.min(LIST_PAGE_MAX, start - base + limit + 1);
@@ -61,7 +61,7 @@ export const createListing = (pan115: Pan115Client) =>
         );
         offset += got.length;
         total = got.total;
-        ended = got.length === 0 || offset >= got.total;
+        ended = got.isLast;
         if (!kind || wanted().length > limit) break;
       }
       const shown = wanted().slice(0, limit);
@@ -122,7 +122,7 @@ export const createListing = (pan115: Pan115Client) =>
       // Another folder was listed: this says which it is that is not there.
       if (list.cid !== undefined && list.cid !== cid) await pan115.page(cid, { offset: 0, limit: 1 }, call);
       const end = offset + list.data.length;
-      const isEnd = list.data.length === 0 || end >= list.count;
+      const isEnd = list.data.length === 0 || (list.count !== undefined && end >= list.count);
       const next = !isEnd ? [part, end] : part + 1 < kinds.length ? [part + 1, 0] : null;
       return {
         items: list.data
@@ -159,6 +159,10 @@ export function placeIn<Place extends readonly [string, ...unknown[]]>(
   if (place?.[0] !== listing) throw invalid('has no listing that this cursor belongs to.');
   return place;
 }
+
+const orderOf = ({ by, direction }: NonNullable<ListOptions['orderBy']>) => ({
+  order: { o: ORDERS[by], asc: direction === 'ASC' ? 1 : 0 } as const,
+});
 
 export const kindOf = ({ isFolder }: WireFile): EntryKind => (isFolder ? 'FOLDER' : 'FILE');
 

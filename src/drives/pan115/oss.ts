@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { DriveError } from '../../lib/drive-error.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { AccessToken, TokenStore } from '../../transport/layers/refresh.ts';
 import type { Transport } from '../../transport/outbound.ts';
@@ -8,7 +9,7 @@ import type { CallContext } from '../driver.ts';
 import type { Pan115Client } from './client.ts';
 import { corrupted, PROVIDER, pan115Error, TITLE } from './errors.ts';
 import { originsOf, USER_AGENT } from './hosts.ts';
-import { classifyOss } from './oss-errors.ts';
+import { classifyOss, OSS_ERRORS } from './oss-errors.ts';
 import { type OssRequest, objectPath, signed, subresourceText } from './oss-signature.ts';
 import { OSS_RATES } from './rates.ts';
 import { objectOf, TEXT_KEYS } from './wire.ts';
@@ -187,18 +188,30 @@ export class Oss {
     return answer.body;
   }
 
-  #send<Kind extends 'text' | 'json' | 'empty'>(
+  async #send<Kind extends 'text' | 'json' | 'empty'>(
     place: OssObject,
     { signal, priority }: CallContext,
     { subresources, ...request }: OssCall<Kind>,
   ) {
-    return this.#transportFor(place, subresources).send<Kind>({
-      ...request,
-      url: objectPath(place.object) + subresourceText(subresources, encodeURIComponent),
-      auth: true,
-      signal,
-      ...(priority ? { priority } : {}),
-    });
+    try {
+      return await this.#transportFor(place, subresources).send<Kind>({
+        ...request,
+        url: objectPath(place.object) + subresourceText(subresources, encodeURIComponent),
+        auth: true,
+        signal,
+        ...(priority ? { priority } : {}),
+      });
+    } catch (error) {
+      const isOss = error instanceof DriveError && OSS_ERRORS[error.providerCode ?? ''] !== undefined;
+      if (!isOss || error.category !== 'unauthenticated') throw error;
+      // New credentials were refused too. That is the storage's affair: linking the account again would not help.
+      throw new DriveError('unavailable', error.message, {
+        ...error,
+        retryable: false,
+        persistent: true,
+        cause: error,
+      });
+    }
   }
 
   /** The address and the signature are made for each attempt: the credentials name the host, and the time is signed. */

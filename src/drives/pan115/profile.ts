@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { CallContext, Driver } from '../driver.ts';
 import type { Pan115Client } from './client.ts';
-import { dateOf, objectOf } from './wire.ts';
+import { pan115Error } from './errors.ts';
+import { dateOf, maybeObjectOf, objectOf } from './wire.ts';
 
 /** Large ones come as floats, or with an exponent. */
 const SIZE = objectOf(z.object({ size: z.coerce.number().min(0).transform(Math.round) }));
@@ -12,13 +13,13 @@ const USER = z.object({
       user_name: z.coerce.string().optional(),
       user_face_m: z.string().optional(),
       user_face_l: z.string().optional(),
-      rt_space_info: objectOf(z.object({ all_total: SIZE, all_remain: SIZE, all_use: SIZE })),
-      vip_info: objectOf(
+      rt_space_info: maybeObjectOf(z.object({ all_total: SIZE, all_remain: SIZE, all_use: SIZE })),
+      vip_info: maybeObjectOf(
         z.object({
           level_name: z.string().optional(),
           expire: z.coerce.number().positive().optional().catch(undefined),
         }),
-      ).optional(),
+      ),
     }),
   ),
 });
@@ -38,7 +39,9 @@ export const createProfile = (pan115: Pan115Client) =>
     },
 
     async usage(call) {
-      const { all_total, all_remain, all_use } = (await userInfo(pan115, call)).rt_space_info;
+      const { rt_space_info } = await userInfo(pan115, call);
+      if (!rt_space_info) throw pan115Error('unavailable', 'does not tell how full the drive is.', null, {});
+      const { all_total, all_remain, all_use } = rt_space_info;
       return {
         totalBytes: all_total.size,
         usedBytes: all_use.size,

@@ -82,6 +82,12 @@ export async function announce(
     if (data.status === 2) return madeOf(data);
     if (data.status === 1) return wantedOf(data);
     const range = /^(\d+)[-_](\d+)$/.exec(data.sign_check ?? '');
+    const isRefusal = data.status === 6 || data.status === 8;
+    // Refused without another question: the whole is begun anew, which brings one.
+    if (isRefusal && !range && answers < ANSWERS_MAX) {
+      proof = {};
+      continue;
+    }
     if (!data.sign_key || !range || answers === ANSWERS_MAX) {
       throw pan115Error(
         'corrupted',

@@ -113,9 +113,10 @@ const LISTED = z
 /** The folder's list: what belongs to the page stands beside `data`, not in it. */
 export const FILE_LIST = z.object({
   data: listOf(LISTED),
-  count: COUNT.catch(0),
+  /** Absent: the end is an empty page. */
+  count: OPTIONAL_COUNT,
   cid: OPTIONAL_ID,
-  path: listOf(z.object({ cid: ID, name: TEXT })),
+  path: listOf(z.object({ cid: ID, name: TEXT })).catch([]),
 });
 export type FileList = z.infer<typeof FILE_LIST>;
 
@@ -132,7 +133,7 @@ export const INFO = z.object({
         ptime: TIME,
         utime: TIME,
         play_long: DURATION,
-        paths: listOf(z.object({ file_id: ID, file_name: TEXT })),
+        paths: listOf(z.object({ file_id: ID, file_name: TEXT })).catch([]),
       })
       .transform(({ paths, ...info }) => {
         const above = paths.filter(({ file_id }) => file_id !== info.file_id);
