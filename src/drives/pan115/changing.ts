@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { numberedName } from '../../lib/names.ts';
-import type { CallContext } from '../driver.ts';
+import type { CallContext, ConflictPolicy } from '../driver.ts';
 import { ACCEPTED, type Folder, type Pan115Client } from './client.ts';
 import { invalid, isMissing, pan115Error } from './errors.ts';
 import { keepsExtension } from './names.ts';
@@ -57,6 +57,19 @@ export const taken = (existingRef: string | null, cause?: unknown) =>
     cause,
     ...(existingRef === null ? {} : { existingRef }),
   });
+
+/** The folder with what has the name there; with all that is in it, where a policy has to know that. */
+export async function folderFor(
+  pan115: Pan115Client,
+  parentRef: string,
+  name: string,
+  onConflict: ConflictPolicy,
+  call: CallContext,
+): Promise<Folder> {
+  const folder = await pan115.folderWith(parentRef, name, call);
+  const isEnough = onConflict === 'FAIL' || onConflict === 'SKIP' || !namesake(folder, name);
+  return isEnough ? folder : pan115.children(parentRef, call);
+}
 
 /** `name`, or with the first number that nothing in the folder has. */
 export function freeName({ files }: Pick<Folder, 'files'>, name: string): string {

@@ -174,6 +174,20 @@ export class Pan115Client {
     return this.get(FILE_LIST, 'list', '/open/ufile/files', query, call);
   }
 
+  /**
+   * A folder with whatever has that name in it, and maybe others. Of a large folder not all pages are read: 115 is asked
+   * for the name by its path, where what is some seconds old is found.
+   */
+  async folderWith(folderRef: string, name: string, call: CallContext): Promise<Folder> {
+    const first = await this.page(folderRef, { offset: 0, limit: LIST_PAGE_MAX }, call);
+    if (first.isLast || first.files.some((file) => file.name === name)) return first;
+    const path = first.above && [...first.above, name];
+    if (!path || path.some((segment) => /[/>]/.test(segment))) return this.children(folderRef, call);
+    const found = await this.infoAt(`/${path.join('/')}`, call);
+    const isThere = found?.name === name && found.parentId === folderRef;
+    return { ...first, files: isThere ? [...first.files, found] : first.files };
+  }
+
   /** All that is directly in a folder, each once: pages move while others change the folder. */
   async children(folderRef: string, call: CallContext): Promise<Folder> {
     const files = new Map<string, WireFile>();

@@ -235,6 +235,22 @@ describe('115', { timeout: 60_000 }, () => {
       assert.equal(pan115.fake.count('delete'), 1);
     });
 
+    it('does not read all of a large folder to see that a name is free', async () => {
+      for (let index = 0; index < 3000; index += 1) pan115.fake.seedFolder(pan115.user, `/many/${10_000 + index}`);
+      const file = seed('/12999', 'x');
+      const asked = () => [pan115.fake.count('list'), pan115.fake.count('info')] as const;
+      const [lists, infos] = asked();
+      await subject.run('createFolder', refOf('/many'), 'new', call);
+      assert.deepEqual(asked(), [lists + 1, infos + 1]);
+      const there = refOf('/many/12999');
+      const made = subject.run('createFolder', refOf('/many'), '12999', call);
+      assert.equal((await failure(made, 'already_exists')).existingRef, there);
+      const moved = subject.run('move', file, refOf('/many'), { onConflict: 'FAIL' }, call);
+      assert.equal((await failure(moved, 'already_exists')).existingRef, there);
+      const beside = await subject.run('move', file, refOf('/many'), { onConflict: 'RENAME' }, call);
+      assert.equal(beside.name, '12999 (2)');
+    });
+
     it('says so when 115 keeps an extension, and leaves the name as it was', async () => {
       const ref = seed('/a.txt');
       await failure(subject.run('rename', ref, 'a.md', {}, call), 'invalid_argument');

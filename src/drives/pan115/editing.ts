@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
 import { sleep } from '../../lib/timer.ts';
 import type { CallContext, DriveEntry, Driver, MoveOptions } from '../driver.ts';
-import { change, freeName, namesake, removeReplaced, renamed, taken } from './changing.ts';
+import { change, folderFor, freeName, namesake, removeReplaced, renamed, taken } from './changing.ts';
 import type { Folder, Pan115Client } from './client.ts';
 import { invalid, notFound, pan115Error } from './errors.ts';
 import { checkName } from './names.ts';
@@ -20,7 +20,7 @@ export const createEditing = (pan115: Pan115Client) =>
   ({
     async createFolder(parentRef, name, call) {
       checkName(name);
-      const folder = await pan115.children(parentRef, call);
+      const folder = await pan115.folderWith(parentRef, name, call);
       const there = namesake(folder, name);
       if (there) throw taken(there.id);
       try {
@@ -39,14 +39,14 @@ export const createEditing = (pan115: Pan115Client) =>
       const file = await pan115.info(ref, call);
       refuseChanged(file, ifRevision);
       if (file.name === name) return toEntry(file);
-      const folder = await pan115.children(parentOf(file), call);
+      const folder = await pan115.folderWith(parentOf(file), name, call);
       const there = namesake(folder, name, ref);
       if (there) throw taken(there.id);
       return toEntry(await renamed(pan115, file, name, call));
     },
 
     async move(ref, parentRef, options, call) {
-      const task = await prepared(pan115, ref, parentRef, options, call);
+      const task = await prepared(pan115, ref, parentRef, options, call, false);
       const { file } = task;
       if (file.parentId === parentRef && file.name === task.name) return toEntry(file);
       const { name, kept, replaced } = settled(task, options, ref);
@@ -61,7 +61,8 @@ export const createEditing = (pan115: Pan115Client) =>
     },
 
     async copy(ref, parentRef, options, call) {
-      const task = await prepared(pan115, ref, parentRef, options, call);
+      // The copy is told from what was there before.
+      const task = await prepared(pan115, ref, parentRef, options, call, true);
       const { file } = task;
       const { name, kept, replaced } = settled(task, options, null);
       if (kept) return toEntry(kept);
@@ -108,18 +109,23 @@ async function prepared(
   pan115: Pan115Client,
   ref: string,
   parentRef: string,
-  { name, ifRevision }: MoveOptions,
+  { name, ifRevision, onConflict }: MoveOptions,
   call: CallContext,
+  /** Needs to know all that is there, and not only what has the name. */
+  readsAll: boolean,
 ): Promise<Task> {
   refuseRoot(ref);
   if (name !== undefined) checkName(name);
   const file = await pan115.info(ref, call);
   refuseChanged(file, ifRevision);
-  const folder = await pan115.children(parentRef, call);
+  const wanted = name ?? file.name;
+  const folder = await (readsAll
+    ? pan115.children(parentRef, call)
+    : folderFor(pan115, parentRef, wanted, onConflict, call));
   if (file.isFolder && (parentRef === ref || folder.chain.includes(ref))) {
     throw invalid('cannot put a folder into itself.');
   }
-  return { file, folder, name: name ?? file.name };
+  return { file, folder, name: wanted };
 }
 
 /** How a taken name is dealt with: another name, what is kept instead, or what goes afterwards. */

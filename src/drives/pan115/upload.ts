@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
 import type { CallContext, DriveEntry, SlicedUpload, UploadPlan, UploadSession } from '../driver.ts';
-import { freeName, namesake, removeReplaced, taken } from './changing.ts';
+import { folderFor, freeName, namesake, removeReplaced, taken } from './changing.ts';
 import type { Folder, Pan115Client } from './client.ts';
 import { corrupted, invalid, isMissing, pan115Error } from './errors.ts';
 import { parsed } from './linking.ts';
@@ -66,7 +66,7 @@ export function createUpload(pan115: Pan115Client): SlicedUpload {
     async begin(plan, call) {
       checkPlan(plan);
       const readSource = sourceOf(plan);
-      const folder = await pan115.children(plan.parentRef, call);
+      const folder = await folderFor(pan115, plan.parentRef, plan.name, plan.onConflict, call);
       const place = settled(folder, plan);
       if (place.kept) return { instant: toEntry(place.kept) };
       const sha1 = plan.hashes.SHA1?.toUpperCase() ?? (await sha1Of(readSource, 0, plan.sizeBytes, call.signal));
