@@ -235,9 +235,23 @@ export interface ShareOptions {
   readonly remark: string | null;
   /** What the provider asks for beside, as it gave it to the person. */
   readonly ticket: string | null;
+  /** Left out: as the provider has it by itself. Only for drives whose {@link Shares.takesTraffic} is true. */
+  readonly traffic?: ShareTraffic;
+}
+
+/** Whether the owner's paid traffic serves those who could not download else. */
+export interface ShareTraffic {
+  /** People who are not signed in at the provider. */
+  readonly guests: boolean;
+  /** People whose own traffic there is used up. */
+  readonly beyondQuota: boolean;
+  /** Most of it, in bytes; null: no limit. */
+  readonly limitBytes: number | null;
 }
 
 export interface Shares {
+  /** Whether {@link ShareOptions.traffic} means something here. Absent: it does not. */
+  readonly takesTraffic?: boolean;
   create?(refs: readonly string[], options: ShareOptions, call: CallContext): Promise<DriveShare>;
   list?(page: PageRequest, call: CallContext): Promise<Page<DriveShare>>;
   update?(shareRef: string, changes: Partial<ShareOptions>, call: CallContext): Promise<DriveShare>;
@@ -367,6 +381,18 @@ export interface DriveMediaInfo {
   readonly height: number | null;
 }
 
+export const MEDIA_VERSION_STATES = ['AVAILABLE', 'PENDING', 'RUNNING', 'READY', 'FAILED'] as const;
+export type MediaVersionState = (typeof MEDIA_VERSION_STATES)[number];
+
+/** A version of a film that the provider makes for streaming. */
+export interface DriveMediaVersion {
+  /** As {@link Media.transcode} and the playlists take it. */
+  readonly quality: string;
+  readonly state: MediaVersionState;
+  /** When it was asked for; null: not yet, or not told. */
+  readonly requestedAt: Date | null;
+}
+
 /** How a playlist is read again, for as long as it is played. */
 export interface OpenPlaylist {
   /** The driver's own; JSON. It may be secret: clients get it sealed. */
@@ -428,6 +454,10 @@ export interface Media {
   subtitles?(ref: string, call: CallContext): Promise<readonly DriveSubtitle[]>;
   info?(ref: string, call: CallContext): Promise<DriveMediaInfo>;
   transcode?(ref: string, quality: string, call: CallContext): Promise<void>;
+  /** The versions that there are, are being made, or can be made; none while the provider knows nothing of the file. */
+  versions?(ref: string, call: CallContext): Promise<readonly DriveMediaVersion[]>;
+  /** Deletes all versions that were made; the file itself stays. */
+  deleteVersions?(ref: string, call: CallContext): Promise<void>;
   /** Null: never watched. */
   progress?(ref: string, call: CallContext): Promise<MediaProgress | null>;
   saveProgress?(

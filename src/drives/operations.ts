@@ -57,6 +57,7 @@ export const LOOKS: ReadonlySet<string> = new Set<Operation>([
   'media.readPart',
   'media.subtitles',
   'media.info',
+  'media.versions',
   'media.progress',
 ]);
 

@@ -1,6 +1,7 @@
 import type {
   CallContext,
   DriveMediaInfo,
+  DriveMediaVersion,
   DriveSubtitle,
   DriveThumbnail,
   MediaProgress,
@@ -23,6 +24,8 @@ export interface MediaView {
   readonly subtitles: () => Promise<readonly SubtitleView[] | null>;
   /** Null where the provider remembers none, or it was never watched. */
   readonly progress: () => Promise<MediaProgress | null>;
+  /** Null where the provider makes no versions. */
+  readonly versions: () => Promise<readonly DriveMediaVersion[] | null>;
 }
 
 /** Subtitles at an address that any client can open. */
@@ -97,6 +100,7 @@ export class Media {
         const subtitles = isPlayed(view) ? ((await media.subtitles?.(entry.ref, call)) ?? null) : null;
         return subtitles?.map((subtitle) => this.#subtitle(viewer, account.id, subtitle)) ?? null;
       },
+      versions: async () => (isPlayed(view) ? ((await media.versions?.(entry.ref, call)) ?? null) : null),
       progress: async () => (isPlayed(view) ? ((await media.progress?.(entry.ref, call)) ?? null) : null),
     };
   }
@@ -135,6 +139,18 @@ export class Media {
     const { account, entry, run } = await this.#entries.resolve(viewer, file, call);
     if (entry.kind !== 'FILE') throw InvalidInputError.at('input.file', 'must be a file, and is a folder');
     await run('media.transcode', entry.ref, quality, call);
+    return { account, entry };
+  }
+
+  /**
+   * Deletes the versions of a film that its provider made; the film stays.
+   * @throws InvalidInputError, NotFoundError, UnsupportedError; what the drive throws.
+   */
+  async deleteVersions(viewer: Viewer, file: EntryTarget): Promise<EntryView> {
+    const call = uncancelled();
+    const { account, entry, run } = await this.#entries.resolve(viewer, file, call);
+    if (entry.kind !== 'FILE') throw InvalidInputError.at('input.file', 'must be a file, and is a folder');
+    await run('media.deleteVersions', entry.ref, call);
     return { account, entry };
   }
 

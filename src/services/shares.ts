@@ -1,4 +1,4 @@
-import type { CallContext, ShareOptions } from '../drives/driver.ts';
+import type { CallContext, ShareOptions, ShareTraffic } from '../drives/driver.ts';
 import { InvalidInputError, NotFoundError, UnsupportedError } from '../lib/errors.ts';
 import type { Account } from '../storage/entities/account.ts';
 import type { Share } from '../storage/entities/share.ts';
@@ -14,6 +14,13 @@ import type { Viewer } from './viewer.ts';
 
 type Input<Value> = Value | null | undefined;
 
+/** Whose downloads the owner's paid traffic serves; left out: not. */
+export interface TrafficInput {
+  readonly guests?: Input<boolean>;
+  readonly beyondQuota?: Input<boolean>;
+  readonly limitBytes?: Input<number>;
+}
+
 export interface NewShare {
   readonly entries: readonly EntryTarget[];
   /** Null or 0: for ever, where the provider can. */
@@ -21,11 +28,12 @@ export interface NewShare {
   readonly password?: Input<string>;
   readonly remark?: Input<string>;
   readonly ticket?: Input<string>;
+  readonly traffic?: Input<TrafficInput>;
   readonly idempotencyKey?: Input<string>;
 }
 
 /** Null or left out: as it is. 0 days are for ever; an empty text is none. */
-export type ShareChanges = Pick<NewShare, 'days' | 'password' | 'remark'>;
+export type ShareChanges = Pick<NewShare, 'days' | 'password' | 'remark' | 'traffic'>;
 
 export interface ShareToSave {
   readonly url: string;
@@ -75,7 +83,8 @@ export class Shares {
     const fresh: { view?: ShareView } = {};
     const key = await idempotency.once<ShareKey>(viewer, request, async () => {
       const call = uncancelled();
-      const { account, run, refs } = await this.#openEntries(viewer, wanted.entries, call);
+      const { account, driver, run, refs } = await this.#openEntries(viewer, wanted.entries, call);
+      checkTraffic({ account, driver }, options);
       const made = await run('shares.create', refs, options, call);
       const share = { ...made, password: made.password ?? options.password };
       const owner = { userId: viewer.userId, accountId: account.id };
@@ -95,9 +104,10 @@ export class Shares {
     const { account, ref, record } = await this.#own(viewer, key);
     const changes = checkedOptions(wanted);
     if (Object.keys(changes).length === 0) {
-      throw InvalidInputError.at('input', 'Nothing to change: give days, password or remark.');
+      throw InvalidInputError.at('input', 'Nothing to change: give days, password, remark or traffic.');
     }
-    const { run } = accounts.openVisible(account);
+    const { driver, run } = accounts.openVisible(account);
+    checkTraffic({ account, driver }, changes);
     const changed = await asOurs(run('shares.update', ref, changes, uncancelled()));
     const password =
       changed.password ?? (changes.password === undefined ? record && records.passwordOf(record) : changes.password);
@@ -247,7 +257,7 @@ async function asOurs<Result>(acting: Promise<Result>): Promise<Result> {
 const noSuchShare = (cause?: unknown): NotFoundError => new NotFoundError('You have no such share.', { cause });
 
 /** What is given, in the form that drivers take. What a provider allows is its driver's to say. */
-function checkedOptions({ days, password, remark, ticket }: Omit<NewShare, 'entries'>): Partial<ShareOptions> {
+function checkedOptions({ days, password, remark, ticket, traffic }: Omit<NewShare, 'entries'>): Partial<ShareOptions> {
   if (days != null && (days < 0 || days > SHARE_DAYS_MAX)) {
     throw InvalidInputError.at('input.days', `must be from 0 to ${SHARE_DAYS_MAX}`);
   }
@@ -255,8 +265,22 @@ function checkedOptions({ days, password, remark, ticket }: Omit<NewShare, 'entr
     ...(days == null ? {} : { days: days === 0 ? null : days }),
     ...(password == null ? {} : { password: checkedText(password, 'input.password') || null }),
     ...(remark == null ? {} : { remark: checkedText(remark, 'input.remark') || null }),
+    ...(traffic == null ? {} : { traffic: checkedTraffic(traffic) }),
     ...(ticket == null ? {} : { ticket: checkedText(ticket, 'input.ticket') || null }),
   };
+}
+
+function checkedTraffic({ guests, beyondQuota, limitBytes }: TrafficInput): ShareTraffic {
+  return { guests: guests ?? false, beyondQuota: beyondQuota ?? false, limitBytes: limitBytes ?? null };
+}
+
+/** Refused rather than ignored where it means nothing. */
+function checkTraffic(
+  { driver, account }: Pick<OpenAccount, 'driver' | 'account'>,
+  { traffic }: Partial<ShareOptions>,
+): void {
+  if (!traffic || driver.shares?.takesTraffic) return;
+  throw new UnsupportedError(`${account.provider} does not let anybody else's traffic be paid.`, null);
 }
 
 function checkedText(text: string, at: string): string {

@@ -174,6 +174,8 @@ const EXAMPLE_ARGS: Readonly<Record<Operation, readonly unknown[]>> = {
   'media.subtitles': ['x'],
   'media.info': ['x'],
   'media.transcode': ['x', '720P'],
+  'media.versions': ['x'],
+  'media.deleteVersions': ['x'],
   'media.progress': ['x'],
   'media.saveProgress': ['x', { positionSeconds: 1, finished: false }],
 };

@@ -171,6 +171,7 @@ export function memoryDrive({
   const expiryOf = (days: number | null): Date | null =>
     days === null ? null : new Date(SHARED_AT.getTime() + days * 86_400_000);
   const sharing: Required<Shares> = {
+    takesTraffic: false,
     async create(refs, { days, password, remark }) {
       begin('shares.create');
       for (const ref of refs) find(ref);
@@ -279,6 +280,16 @@ export function memoryDrive({
       },
       async transcode() {
         begin('media.transcode');
+      },
+      async versions() {
+        begin('media.versions');
+        return [
+          { quality: '720P', state: 'READY', requestedAt: new Date(0) },
+          { quality: '1080P', state: 'AVAILABLE', requestedAt: null },
+        ];
+      },
+      async deleteVersions() {
+        begin('media.deleteVersions');
       },
       async preview(ref) {
         begin('media.preview');

@@ -24,6 +24,7 @@ const SLOW_ACTS: ReadonlySet<string> = new Set<Operation>([
   'recycleBin.purge',
   'recycleBin.empty',
   'shares.save',
+  'media.transcode',
 ]);
 
 /** How long an act may take, in milliseconds; of a read, until its stream begins. What has time may wait for its turn. */

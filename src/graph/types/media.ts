@@ -1,12 +1,15 @@
 import type {
   ProviderLink as DriveLink,
   MediaProgress as DriveMediaProgress,
+  DriveMediaVersion,
   DriveThumbnail,
+  MediaVersionState,
 } from '../../drives/driver.ts';
 import type { EntryView } from '../../services/entries.ts';
 import type { MediaView, SubtitleView } from '../../services/media.ts';
 import { builder } from '../builder.ts';
 import { viewerOf } from '../context.ts';
+import { enumValues } from '../enums.ts';
 import { HttpHeader } from './download.ts';
 import { EntryRefInput, entryTarget } from './entry.ts';
 import { File } from './file.ts';
@@ -77,6 +80,34 @@ const MediaProgress = builder.objectRef<DriveMediaProgress>('MediaProgress').imp
   }),
 });
 
+const VERSION_STATES: Readonly<Record<MediaVersionState, string>> = {
+  AVAILABLE: 'It can be made: ask for it by `transcodeFile`.',
+  PENDING: 'It was asked for, and waits.',
+  RUNNING: 'It is being made.',
+  READY: 'It can be played: see `MediaInfo.playlist` with this quality.',
+  FAILED: 'It could not be made.',
+};
+
+const MediaVersionStateEnum = builder.enumType('MediaVersionState', {
+  description: 'How far a version of a film is.',
+  values: enumValues(VERSION_STATES),
+});
+
+const MediaVersion = builder.objectRef<DriveMediaVersion>('MediaVersion').implement({
+  description: 'A version of a film for streaming, which its provider makes.',
+  fields: (t) => ({
+    quality: t.exposeString('quality', {
+      description: 'As the provider names it: for `transcodeFile` and `playlist`.',
+    }),
+    state: t.expose('state', { type: MediaVersionStateEnum, description: 'How far it is.' }),
+    requestedAt: t.expose('requestedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was asked for; null: not yet, or unknown.',
+    }),
+  }),
+});
+
 const MediaInfo = builder.objectRef<MediaView>('MediaInfo').implement({
   description: 'What the provider knows of a video, sound or picture. It is asked only for what is selected.',
   fields: (t) => ({
@@ -119,6 +150,16 @@ const MediaInfo = builder.objectRef<MediaView>('MediaInfo').implement({
       description: 'Its subtitles, none where it has none; null where the provider keeps none of any film.',
       resolve: async ({ subtitles }) => {
         const all = await subtitles();
+        return all && [...all];
+      },
+    }),
+    versions: t.field({
+      type: [MediaVersion],
+      nullable: true,
+      description:
+        'Versions for streaming that there are, are being made or can be made; null where the provider makes none. Of a film that was never given to `transcodeFile`, most know none yet.',
+      resolve: async ({ versions }) => {
+        const all = await versions();
         return all && [...all];
       },
     }),
@@ -218,6 +259,33 @@ builder.mutationField('saveMediaProgress', (t) =>
         positionSeconds: input.positionSeconds,
         finished: input.finished ?? false,
       }),
+    }),
+  }),
+);
+
+const DeleteMediaVersionsInput = builder.inputType('DeleteMediaVersionsInput', {
+  description: 'A film whose versions go.',
+  fields: (t) => ({ file: t.field({ type: EntryRefInput, required: true, description: 'The film; it stays.' }) }),
+});
+
+const DeleteMediaVersionsPayload = builder
+  .objectRef<{ readonly file: EntryView }>('DeleteMediaVersionsPayload')
+  .implement({
+    description: 'The film without versions.',
+    fields: (t) => ({ file: t.expose('file', { type: File, description: 'The film.' }) }),
+  });
+
+builder.mutationField('deleteMediaVersions', (t) =>
+  t.field({
+    type: DeleteMediaVersionsPayload,
+    skipTypeScopes: true,
+    authScopes: { scope: 'WRITE' },
+    errors: { types: [...DRIVE_ERRORS] },
+    description:
+      'Deletes the versions of a film that its provider made by `transcodeFile`. Those still being made end too. The film itself stays.',
+    args: { input: t.arg({ type: DeleteMediaVersionsInput, required: true, description: 'Which film.' }) },
+    resolve: async (_root, { input }, context) => ({
+      file: await context.services.media.deleteVersions(viewerOf(context), entryTarget(input.file, 'input.file')),
     }),
   }),
 );

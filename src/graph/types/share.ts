@@ -94,6 +94,15 @@ builder.objectField(CloudAccount, 'shares', (t) =>
   }),
 );
 
+const ShareTrafficInput = builder.inputType('ShareTrafficInput', {
+  description: "Whose downloads of a share the owner's paid traffic serves; only some providers have such a thing.",
+  fields: (t) => ({
+    guests: t.boolean({ description: 'People who are not signed in at the provider. Default false.' }),
+    beyondQuota: t.boolean({ description: 'People whose own traffic there is used up. Default false.' }),
+    limitBytes: t.field({ type: 'ByteCount', description: 'Most of it, in bytes; left out: no limit.' }),
+  }),
+});
+
 const CreateShareInput = builder.inputType('CreateShareInput', {
   description: 'A new share.',
   fields: (t) => ({
@@ -112,6 +121,7 @@ const CreateShareInput = builder.inputType('CreateShareInput', {
     }),
     remark: t.string({ description: 'A note or title, where the provider keeps one.' }),
     ticket: t.string({ description: 'What the provider asks for beside, as it gave it to you. Passed on.' }),
+    traffic: t.field({ type: ShareTrafficInput, description: 'Whose traffic is paid; left out: as usual there.' }),
     idempotencyKey: t.string({
       description: 'A UUID, say: a repetition with the same key and input shares nothing again. Kept for a day.',
     }),
@@ -148,6 +158,7 @@ const UpdateShareInput = builder.inputType('UpdateShareInput', {
     days: t.int({ description: 'How long it works, in days, up to 36500; 0: for ever, where the provider can.' }),
     password: t.string({ description: 'What visitors must type; empty: nothing, where the provider lets.' }),
     remark: t.string({ description: 'A note or title; empty: none.' }),
+    traffic: t.field({ type: ShareTrafficInput, description: 'Whose traffic is paid from now on.' }),
   }),
 });
 
