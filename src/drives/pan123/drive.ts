@@ -1,15 +1,19 @@
 import type { Pan123Services } from '../cloud.ts';
 import type { Capabilities, DriveAccount, DriveDefinition, Driver } from '../driver.ts';
 import { LIST_PAGE_MAX, Pan123Client } from './client.ts';
+import { createDirectLinks } from './direct-links.ts';
 import { createDownload } from './download.ts';
 import { createEditing } from './editing.ts';
 import { ERROR_CODES, TITLE } from './errors.ts';
 import { createLinking } from './linking.ts';
 import { createListing } from './listing.ts';
+import { createMedia } from './media.ts';
 import { NAME_CHARACTERS_MAX } from './names.ts';
+import { createOffline } from './offline.ts';
 import { createProfile } from './profile.ts';
 import { createRecycleBin } from './recycling.ts';
 import { createSearch } from './search.ts';
+import { createShares } from './shares.ts';
 import { createUpload, FILE_BYTES_MAX } from './upload.ts';
 import { ROOT_REF } from './wire.ts';
 
@@ -57,8 +61,12 @@ function createPan123Driver(account: DriveAccount, services: Pan123Services): Dr
     ...createSearch(client),
     ...createEditing(client),
     ...createDownload(client),
+    ...createDirectLinks(client),
     ...createProfile(client),
     recycleBin: createRecycleBin(client),
     upload: createUpload(client),
+    shares: createShares(client),
+    offline: createOffline(client),
+    media: createMedia(client),
   };
 }

@@ -24,7 +24,8 @@ export const ERROR_CODES: readonly DriveErrorCode[] = ERROR_ROWS.filter(({ code 
 export const classify: Classify = (reply, request) => {
   const { json, text, status } = reply;
   if (!isObject(json)) {
-    const unreadable = text !== null && text.trim() !== '' && (request.as === 'json' || request.as === 'text');
+    const unreadable =
+      text !== null && text.trim() !== '' && (request.as === 'json' || (request.as === 'text' && request.auth));
     return unreadable && status < 400
       ? pan123Error('unavailable', 'gave an answer that cannot be read.', null, {})
       : null;

@@ -1,12 +1,16 @@
 import { accountEndpoints } from './account.ts';
 import { type App, Auth } from './auth.ts';
+import { directLinkEndpoints } from './direct-links.ts';
 import { downloadEndpoints } from './download.ts';
 import { Faults } from './faults.ts';
 import { listEndpoints } from './lists.ts';
 import { manageEndpoints } from './manage.ts';
+import { offlineEndpoints } from './offline.ts';
 import { RateGates } from './rates.ts';
 import { Servers } from './server.ts';
 import { DEFAULTS, type Settings } from './settings.ts';
+import { shareEndpoints } from './shares.ts';
+import { transcodeEndpoints } from './transcode.ts';
 import { type Entry, inBin } from './tree.ts';
 import { Uploads } from './upload.ts';
 import { uploadV1Endpoints } from './upload-v1.ts';
@@ -42,6 +46,10 @@ export async function startPan123Fake(options: Pan123FakeOptions = {}) {
   const uploads = new Uploads(world);
   const faults = new Faults();
   const downloads = downloadEndpoints(world);
+  const shares = shareEndpoints(world);
+  const offline = offlineEndpoints(world);
+  const directLinks = directLinkEndpoints(world, downloads.linkTo);
+  const transcoding = transcodeEndpoints(world);
   const endpoints = [
     ...auth.endpoints(),
     ...accountEndpoints(world),
@@ -50,6 +58,10 @@ export async function startPan123Fake(options: Pan123FakeOptions = {}) {
     ...uploads.endpoints(),
     ...uploadV1Endpoints(world, uploads),
     ...downloads.endpoints,
+    ...shares.endpoints,
+    ...offline.endpoints,
+    ...directLinks.endpoints,
+    ...transcoding.endpoints,
   ];
   const gates = new RateGates(options.rateNowMs ?? (() => performance.now()));
   const servers = new Servers({ world, auth, faults, gates, endpoints });
@@ -102,6 +114,8 @@ export async function startPan123Fake(options: Pan123FakeOptions = {}) {
       const bytes = typeof content === 'number' ? madeUp(content) : Buffer.from(content);
       return world.place(user, parent, names.at(-1) ?? '', world.keep(bytes));
     },
+    /** An empty folder, without looking for one of that name. */
+    newFolder: (user: User, parent: Entry, name: string): Entry => world.place(user, parent, name, null),
     entryAt: at,
     bytesAt: (user: User, path: string): Buffer | null => at(user, path)?.content?.bytes ?? null,
     /** All live paths of a user, sorted. */
@@ -120,6 +134,11 @@ export async function startPan123Fake(options: Pan123FakeOptions = {}) {
     removeEntry: (entry: Entry): void => {
       entry.trashed = true;
     },
+    shares: shares.shares,
+    offlineTasks: offline.tasks,
+    /** As its person does at 123pan, for the files below the folder. */
+    enableDirectLinks: directLinks.enable,
+    transcoding,
     forgetUploads: () => uploads.forget(),
     get slicesReceived(): number {
       return uploads.slicesReceived;

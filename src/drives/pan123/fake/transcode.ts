@@ -1,0 +1,178 @@
+import { fileFields } from './lists.ts';
+import type { Entry } from './tree.ts';
+import { type Asked, type Endpoint, type Fields, Refusal, Reply } from './wire.ts';
+import { timeText, type User, type World } from './world.ts';
+
+const RESOLUTIONS = ['480p', '720p', '1080p'];
+const PREPARING = 1;
+const RUNNING = 2;
+const DONE = 255;
+
+export interface FakeVersion {
+  /** With a capital P. */
+  readonly resolution: string;
+  readonly createdAt: number;
+  polls: number;
+  failed: boolean;
+}
+
+/** The space for films that are made into other versions, and what is done there. */
+export function transcodeEndpoints(world: World) {
+  const versions = new Map<Entry, FakeVersion[]>();
+  const probes = new Map<Entry, number>();
+  const of = (entry: Entry): FakeVersion[] => versions.get(entry) ?? [];
+  const film = ({ user, values }: Asked): Entry => {
+    const entry = user.tree.get(values.id('fileId'));
+    if (!entry?.transcode || !entry.content) throw new Refusal(1, '文件不在转码空间');
+    return entry;
+  };
+  const statusOf = (version: FakeVersion): number => {
+    if (version.failed) return 3;
+    return version.polls > world.settings.transcodePolls ? DONE : version.polls > 0 ? RUNNING : PREPARING;
+  };
+  const playlistUrl = (entry: Entry, { resolution }: FakeVersion): string =>
+    `${world.urls.cdn}/hls/${entry.id}/${resolution}.m3u8?t=1`;
+  const post = (path: string, params: string, handle: (call: Asked) => unknown): Endpoint => ({
+    role: 'api',
+    verb: 'POST',
+    path: `/api/v1/transcode/${path}`,
+    auth: 'token',
+    params,
+    handle,
+  });
+
+  const fromDisk = ({ user, json }: Asked): unknown => {
+    const wrapped = json && typeof json === 'object' && 'fileId' in json ? json.fileId : null;
+    const given = world.settings.fromDisk === 'wrapped' ? wrapped : json;
+    if (!Array.isArray(given) || given.length < 1 || given.length > 100) throw new Refusal(400, '参数错误');
+    for (const item of given as { fileId?: unknown }[]) {
+      if (typeof item?.fileId !== 'bigint') throw new Refusal(400, '参数错误');
+      const source = user.tree.live(item.fileId);
+      if (!source.content) throw new Refusal(1, '不支持文件夹');
+      world.place(user, user.transcodeFolder, source.name, source.content);
+    }
+    return null;
+  };
+
+  const resolutions = (call: Asked): Fields => {
+    const entry = film(call);
+    const asked = (probes.get(entry) ?? 0) + 1;
+    probes.set(entry, asked);
+    return {
+      IsGetResolution: asked <= world.settings.transcodePolls,
+      Resolutions: asked <= world.settings.transcodePolls ? '' : RESOLUTIONS.join(','),
+      NowOrFinishedResolutions: of(entry)
+        .map(({ resolution }) => resolution.toLowerCase())
+        .join(','),
+      CodecNames: 'H.264',
+      VideoTime: 51,
+    };
+  };
+
+  const start = (call: Asked): string => {
+    const entry = film(call);
+    const { values } = call;
+    for (const resolution of values.text('resolutions').split(',')) {
+      if (!/^\d+P$/.test(resolution) || !RESOLUTIONS.includes(resolution.toLowerCase())) {
+        world.violate(`a resolution is ${resolution}`);
+        throw new Refusal(1, '参数错误');
+      }
+      if (of(entry).some((one) => one.resolution === resolution)) throw new Refusal(1, '该分辨率已转码');
+      versions.set(entry, [...of(entry), { resolution, createdAt: world.now, polls: 0, failed: false }]);
+    }
+    if (values.text('codecName') !== 'H.264' || values.int('videoTime') !== 51) throw new Refusal(1, '参数错误');
+    return '转码任务已提交';
+  };
+
+  const record = (call: Asked): Fields => {
+    const entry = film(call);
+    return {
+      UserTranscodeVideoRecordList: of(entry).map((version) => {
+        version.polls += 1;
+        const status = statusOf(version);
+        return {
+          create_at: timeText(version.createdAt),
+          resolution: version.resolution,
+          status,
+          link: status === DONE ? playlistUrl(entry, version) : '',
+        };
+      }),
+    };
+  };
+
+  const endpoints: Endpoint[] = [
+    post('folder/info', '', ({ user }) => ({ fileID: user.transcodeFolder.id })),
+    post('upload/from_cloud_disk', '*', fromDisk),
+    post('delete', 'fileId:int! businessType:int! trashed:int!', (call) => {
+      const entry = film(call);
+      if (call.values.int('businessType') !== 2) throw new Refusal(1, '参数错误');
+      if (call.values.int('trashed') === 2) versions.delete(entry);
+      call.user.tree.drop(entry);
+      return '删除成功';
+    }),
+    post('video/resolutions', 'fileId:int!', resolutions),
+    post('video', 'fileId:int! codecName:text! videoTime:int! resolutions:text!', start),
+    post('video/record', 'fileId:int!', record),
+    post('m3u8_ts/download', 'fileId:int! resolution:text! type:int! tsName:text', (call) => {
+      const entry = film(call);
+      const version = of(entry).find(({ resolution }) => resolution === call.values.text('resolution'));
+      if (!version || statusOf(version) !== DONE) throw new Refusal(1, '转码未完成');
+      const isFull = world.settings.transcodeFull;
+      return { downloadUrl: isFull ? '' : playlistUrl(entry, version), isFull };
+    }),
+    {
+      role: 'api',
+      verb: 'GET',
+      path: '/api/v1/video/transcode/list',
+      auth: 'token',
+      params: 'fileId:int!',
+      handle: ({ user, values, grant }) => {
+        if (grant.kind !== 'oauth') throw new Refusal(403, '无权限');
+        const source = user.tree.live(values.id('fileId'));
+        return { status: DONE, list: oauthVersions(world, source) };
+      },
+    },
+    {
+      role: 'cdn',
+      verb: 'GET',
+      path: '/hls/*',
+      auth: 'none',
+      bytes: true,
+      params: '*',
+      answer: ({ path }) =>
+        path.endsWith('.m3u8')
+          ? new Reply(
+              200,
+              { 'content-type': 'application/vnd.apple.mpegurl' },
+              '#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nsegment-0.ts\n#EXT-X-ENDLIST\n',
+            )
+          : new Reply(200, { 'content-type': 'video/mp2t' }, `bytes of ${path}`),
+    },
+  ];
+  return {
+    endpoints,
+    /** What is in the space of a user, as its list shows it. */
+    films: (user: User): Fields[] =>
+      user.tree
+        .all()
+        .filter(({ transcode, parent }) => transcode && parent !== null)
+        .map((entry) => fileFields(user.tree, entry)),
+    fail: (user: User): void => {
+      for (const [entry, list] of versions)
+        if (user.tree.get(entry.id) === entry) for (const one of list) one.failed = true;
+    },
+  };
+}
+
+const oauthVersions = (world: World, source: Entry): Fields[] =>
+  ['720P', '1080P'].map((resolution) => ({
+    url: `${world.urls.cdn}/hls/${source.id}/${resolution}.m3u8`,
+    resolution,
+    duration: 51.2,
+    height: Number.parseInt(resolution, 10),
+    status: resolution === '720P' ? DONE : RUNNING,
+    mc: '',
+    bitRate: 1_000_000,
+    progress: resolution === '720P' ? 100 : 50,
+    updateAt: timeText(source.updatedAt),
+  }));
