@@ -13,7 +13,7 @@ import { ada, DEVICE, LinkingBench } from '../support/linking.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { identify, type Person, registerUser } from '../support/people.ts';
 import { createTestDatabase, skipReason } from '../support/services.ts';
-import { openSse } from '../support/transports.ts';
+import { openSse, RawSocket } from '../support/transports.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: tests read answers freely.
 type Answer = any;
@@ -69,6 +69,30 @@ describe('linking by a code', { timeout: 120_000 }, () => {
         { name: 'two' },
       ]);
     });
+
+    for (const [last, answer] of [
+      ['APPROVED', { outcome: 'APPROVED', person: ada }],
+      ['DENIED', { outcome: 'DENIED' }],
+      ['EXPIRED', { outcome: 'EXPIRED' }],
+    ] as const) {
+      it(`tells every state over a WebSocket, to the end: ${last}`, async () => {
+        const { link, flow } = await bench.start();
+        const socket = await RawSocket.signedIn(bench.app.url, bench.person.token);
+        const query = `subscription ($id: ID!) { deviceLinkUpdated(id: $id) { state account { id } } }`;
+        socket.subscribe('1', query, { id: link.id });
+        const next = async (): Promise<Answer> => (await socket.message()).payload;
+        assert.deepEqual(await next(), { data: { deviceLinkUpdated: { state: 'PENDING', account: null } } });
+        flow.answer = { outcome: 'SCANNED' };
+        await bench.pass();
+        assert.deepEqual(await next(), { data: { deviceLinkUpdated: { state: 'SCANNED', account: null } } });
+        flow.answer = answer;
+        await bench.pass();
+        const { state, account } = (await next()).data.deviceLinkUpdated;
+        assert.deepEqual([state, account !== null], [last, last === 'APPROVED']);
+        assert.equal((await socket.message()).type, 'complete');
+        socket.close();
+      });
+    }
 
     it('tells a refusal, and an end by the provider or by the time', async () => {
       for (const [answer, state] of [
