@@ -4,7 +4,12 @@ import { unauthorizedError } from './errors.ts';
 import { nodeTypes } from './nodes.ts';
 
 /** What belongs to what the mutation itself did, though it is an object of its own. */
-const WITHOUT_READ: ReadonlySet<string> = new Set(['File.hashes', 'Transfer.entry', 'Transfer.error']);
+const WITHOUT_READ: ReadonlySet<string> = new Set([
+  'File.hashes',
+  'OfflineTask.error',
+  'Transfer.entry',
+  'Transfer.error',
+]);
 
 /**
  * Asks for READ wherever an answer leads on from one object to others. The root types ask for it, but mutations give
