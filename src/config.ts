@@ -62,7 +62,8 @@ const SETTINGS = {
     .int()
     .positive()
     .default(64 * 1024 ** 3),
-  FETCH_HOURS_MAX: z.coerce.number().positive().default(12),
+  // A timer of Node holds 24 days.
+  FETCH_HOURS_MAX: z.coerce.number().positive().max(500).default(12),
   REGISTRATION: z.enum(REGISTRATION_MODES).default('open'),
   LIST_CACHE_SECONDS: z.coerce.number().min(0).max(60).default(10),
   SMTP_URL: z
