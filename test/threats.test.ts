@@ -27,6 +27,9 @@ const THREATS: Readonly<Record<string, readonly (readonly [file: string, words: 
     ['src/transport/guard.test.ts', 'is refused before and at the connection'],
     ['src/transport/guard.test.ts', 'a name that changes its address'],
     ['src/transport/redirect.test.ts', 'a redirect to a private address is refused'],
+    ['src/transport/remote-file.test.ts', 'is not followed'],
+    ['src/transport/remote-file.test.ts', 'is this machine, in every spelling'],
+    ['test/graph/url-uploads.test.ts', 'is no address to fetch from'],
   ],
   'T4 tries of a connection as such requests': [
     ['test/graph/rights.test.ts', 'is refused whatever needs more'],
@@ -70,6 +73,7 @@ const THREATS: Readonly<Record<string, readonly (readonly [file: string, words: 
     ['test/graph/direct-links.test.ts', 'what is no token of ours is 404, whatever it looks like'],
     ['test/graph/downloads.test.ts', 'tokens that are none are 404, whatever they look like'],
     ['src/storage/blobs.test.ts', 'leaves files alone that are not the store’s'],
+    ['src/transfers/server-files.test.ts', 'between check and opening leads nowhere'],
   ],
   'T12 files that run in the browser': [
     ['test/server/active-content.test.ts', 'runs nothing'],
@@ -87,6 +91,8 @@ const THREATS: Readonly<Record<string, readonly (readonly [file: string, words: 
   'T15 credentials that are passed on or logged': [
     ['test/canaries.test.ts', 'stand in no line of the log'],
     ['src/transport/redirect.test.ts', 'only named headers go to another origin'],
+    ['src/transport/remote-file.test.ts', 'what came by https is not sent on to http'],
+    ['test/graph/url-uploads.test.ts', 'keep what stands in their address to themselves'],
     ['src/transport/outbound.test.ts', 'nothing secret is in a log line, a measurement or an error'],
   ],
   'T16 certificates that are not looked at': [
