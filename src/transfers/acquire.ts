@@ -1,6 +1,14 @@
 import { DriveError } from '../drives/errors.ts';
-import { IntegrityError, StorageFullError, TooLargeError, UnavailableError, UnsupportedError } from '../lib/errors.ts';
+import {
+  AlreadyExistsError,
+  IntegrityError,
+  StorageFullError,
+  TooLargeError,
+  UnavailableError,
+  UnsupportedError,
+} from '../lib/errors.ts';
 import { UploadRefusedError } from '../lib/upload-refusal.ts';
+import { findChild } from './children.ts';
 import { type Delivery, keep } from './delivery.ts';
 import { Hasher } from './hasher.ts';
 import { Inflow } from './inflow.ts';
@@ -51,6 +59,7 @@ async function receive(delivery: Delivery, opened: OpenedSource, limits: Acquire
   const { offset, version, sizeBytes } = opened;
   const bytesMax = sizeBytes ?? Math.min(limits.untoldBytesMax, opened.bytesMax ?? limits.untoldBytesMax);
   await checkRoom(delivery, (sizeBytes ?? offset) - offset);
+  await checkWelcome(delivery, opened);
   // Before the first byte: what is in the file from here on is of this version.
   await keep(delivery, {
     bytesDone: offset,
@@ -103,6 +112,20 @@ const received = (bytesTotal: number, hasher: Hasher | null): TransferChanges =>
 async function checkRoom({ spool }: Delivery, bytes: number): Promise<void> {
   if (await spool.hasRoom(bytes)) return;
   throw new StorageFullError('The server has no room for this file just now.', { retryable: true });
+}
+
+/** What the drive would refuse in the end, for what only the source could tell, is refused before its first byte. */
+async function checkWelcome({ row, driver, call }: Delivery, { name, sizeBytes, offset }: OpenedSource): Promise<void> {
+  const { fileBytesMax } = driver.capabilities;
+  if (fileBytesMax !== null && sizeBytes !== null && sizeBytes > fileBytesMax) {
+    throw new TooLargeError(`A file on this drive can have at most ${fileBytesMax} bytes. This one has ${sizeBytes}.`);
+  }
+  if (name === undefined || row.onConflict !== 'FAIL' || offset > 0) return;
+  const existing = await findChild(driver, row.parentRef, name, call);
+  if (!existing) return;
+  throw new AlreadyExistsError(`There is already “${existing.name}” in this folder.`, {
+    existing: { accountId: row.accountId, ref: existing.ref },
+  });
 }
 
 const isTooLong = (error: unknown): boolean => error instanceof UploadRefusedError && error.refusal === 'tooLarge';

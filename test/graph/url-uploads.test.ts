@@ -164,7 +164,9 @@ describe('files behind addresses', { timeout: 120_000 }, () => {
     assert.deepEqual([refused.code, refused.existing.name], ['ALREADY_EXISTS', 'taken.txt']);
     assert.equal(asked('/x').length, 0);
 
+    // Its name is known when it begins to come, and not a byte of it is taken.
     const failed = await fetched('/taken.txt');
+    assert.deepEqual([failed.bytesTotal, failed.bytesDone], [null, 0]);
     assert.deepEqual(
       [failed.state, failed.error.code, failed.error.existing.name],
       ['FAILED', 'ALREADY_EXISTS', 'taken.txt'],
