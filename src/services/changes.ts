@@ -49,11 +49,14 @@ export class Changes {
     this.#comparisons = comparisons;
   }
 
-  /** A page of an account's changes, oldest first: as the provider tells them, else found by comparing. */
+  /**
+   * A page of an account's changes, oldest first: as the provider tells them, else found by comparing.
+   * @throws UnsupportedError where it can neither tell nor list.
+   */
   async page(account: Account, page: PageQuery, call: CallContext): Promise<ChangePage> {
     const opened = this.#accounts.openVisible(account);
     const { driver, run } = opened;
-    if (!driver.changes) {
+    if (!driver.changes && driver.list) {
       const compared = await this.#comparisons.page(opened, page, call);
       return { ...compared, items: compared.items.map((change) => ({ ...viewOf(change), account })), computed: true };
     }

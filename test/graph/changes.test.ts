@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import type { DriveDefinition } from '../../src/drives/driver.ts';
 import { local } from '../../src/drives/local/drive.ts';
 import { createRoot } from '../../src/drives/local/root.ts';
 import { decodeGlobalId, encodeEntryId, encodeGlobalId } from '../../src/graph/ids.ts';
@@ -203,6 +204,34 @@ describe('changes', { timeout: 60_000 }, () => {
     for (let index = 45; index < 300; index += 1) assert.equal(await read(), `${index}`);
     leaving.abort();
     assert.equal((await stream.next()).done, true);
+  });
+
+  it('are no ability of a drive that neither tells nor lists', async () => {
+    const { definition } = memoryDrive();
+    const unlisted: DriveDefinition = {
+      ...definition,
+      create: (...args) => {
+        const { list: _, ...driver } = definition.create(...args);
+        return driver;
+      },
+    };
+    const server = await startTestApp({ drives: [local, unlisted] });
+    try {
+      const owner = await registerUser(server);
+      const { id } = await linkAccount(server, owner.userId);
+      const { data, errors } = await server.graphql<Answer>(
+        'query ($id: ID!) { node(id: $id) { ... on CloudAccount { abilities changes { complete } } } }',
+        { id: encodeGlobalId('CloudAccount', id) },
+        owner.token,
+      );
+      assert.ok(data === null || !data.node?.abilities.includes('CHANGES'));
+      assert.deepEqual(
+        [errors?.[0]?.extensions?.code, /CHANGES/.test(errors?.[0]?.message ?? '')],
+        ['UNSUPPORTED', true],
+      );
+    } finally {
+      await server.close();
+    }
   });
 
   it('of a provider’s folder are told live when they are made here', async () => {

@@ -6,9 +6,12 @@ import { type GraphqlAnswer, startTestApp, type TestApp } from '../support/app.t
 import { ManualClock } from '../support/manual-clock.ts';
 import { linkAccount, type MemoryDrive, memoryDrive } from '../support/memory-drive.ts';
 import { type Person, registerUser } from '../support/people.ts';
+import { createTestDatabase, skipReason } from '../support/services.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: tests read answers freely.
 type Answer = any;
+
+const noPostgres = await skipReason('PostgreSQL');
 
 const ROOT = `query ($id: ID!, $maxAge: Int) { node(id: $id) { ... on CloudAccount { root {
   children(maxAgeSeconds: $maxAge) { fetchedAt nodes { id name path parent { id } } } } } } }`;
@@ -128,6 +131,42 @@ describe('what a provider told', { timeout: 120_000 }, () => {
       [],
     );
     assert.ok(drive.calls.length <= 2, `${drive.calls}: one for the files, one for their folder`);
+  });
+
+  it('is old in every process when one changed something', { skip: noPostgres }, async () => {
+    const database = await createTestDatabase();
+    const settings = { DATABASE_URL: database.url, LIST_CACHE_SECONDS: '60' };
+    const start = () => startTestApp({ drives: [local, drive.definition], settings, dataDir: app.dataDir });
+    const [one, other] = [await start(), await start()];
+    try {
+      const reader = await registerUser(one);
+      const account = await linkAccount(one, reader.userId);
+      const read = async (): Promise<string[]> => {
+        const variables = { id: encodeGlobalId('CloudAccount', account.id) };
+        const { data } = await one.graphql<Answer>(ROOT, variables, reader.token);
+        return data.node.root.children.nodes.map(({ name }: Answer) => name);
+      };
+      assert.ok(!(await read()).includes('from elsewhere'));
+      const heard = one.app.events.subscribe('account.written');
+      const made = await other.graphql<Answer>(
+        'mutation ($input: CreateFolderInput!) { createFolder(input: $input) { __typename } }',
+        {
+          input: {
+            parent: { path: { accountId: encodeGlobalId('CloudAccount', account.id), path: '/' } },
+            name: 'from elsewhere',
+          },
+        },
+        reader.token,
+      );
+      assert.equal(made.data.createFolder.__typename, 'CreateFolderPayload', JSON.stringify(made));
+      assert.deepEqual((await heard.next()).value, { accountId: account.id });
+      await heard.return?.();
+      assert.ok((await read()).includes('from elsewhere'));
+    } finally {
+      await one.close();
+      await other.close();
+      await database.drop();
+    }
   });
 
   it('is as now on the built-in drive', async () => {

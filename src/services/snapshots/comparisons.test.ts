@@ -3,6 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { DATABASES, type TestStorage } from '../../../test/support/databases.ts';
 import { listing } from '../../../test/support/listing.ts';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
+import { ManualTimer } from '../../../test/support/manual-timer.ts';
 import { type MemoryDrive, memoryDrive } from '../../../test/support/memory-drive.ts';
 import type { DriveDefinition, DriveEntry, Driver } from '../../drives/driver.ts';
 import { DriveError } from '../../drives/errors.ts';
@@ -228,6 +229,61 @@ for (const { dialect, skip, open } of DATABASES) {
         await page();
       }
       assert.deepEqual(await told(), ['DELETED /c.txt']);
+    });
+
+    it('are waited for only so long, and found all the same', async () => {
+      const timer = new ManualTimer();
+      const go = Promise.withResolvers<void>();
+      const asked = Promise.withResolvers<void>();
+      const { definition } = memory;
+      opened = await openOn({
+        ...definition,
+        create: (...args) => {
+          const driver = definition.create(...args);
+          const list: Driver['list'] = async (...request) => {
+            asked.resolve();
+            await go.promise;
+            return driver.list?.(...request) ?? assert.fail('it lists');
+          };
+          return { ...driver, list };
+        },
+      });
+      comparisons = new Comparisons({ storage: database.storage, events, clock, timer, log });
+      const leaving = new AbortController();
+      const left = comparisons.page(opened, { limit: 1, after: null }, { signal: leaving.signal });
+      await asked.promise;
+      leaving.abort();
+      await assert.rejects(left, { name: 'AbortError' });
+      const impatient = page();
+      await timer.advance(20_000);
+      const { complete, comparedAt, items } = await impatient;
+      assert.deepEqual([complete, comparedAt, items], [false, null, []]);
+      go.resolve();
+      assert.equal((await page()).complete, true);
+    });
+
+    it('are begun anew by the next process when this one stops in the midst of it', async () => {
+      const asked = Promise.withResolvers<void>();
+      const { definition } = memory;
+      let stuck = true;
+      opened = await openOn({
+        ...definition,
+        create: (...args) => {
+          const driver = definition.create(...args);
+          const list: Driver['list'] = (folderRef, options, at, context) => {
+            if (!stuck) return driver.list?.(folderRef, options, at, context) ?? assert.fail('it lists');
+            asked.resolve();
+            return new Promise((_resolve, reject) => context.signal.addEventListener('abort', () => reject(broken)));
+          };
+          return { ...driver, list };
+        },
+      });
+      const cut = page();
+      await asked.promise;
+      await Promise.all([assert.rejects(cut), comparisons.close()]);
+      stuck = false;
+      comparisons = newComparisons();
+      assert.equal((await page()).complete, true);
     });
 
     it('are refused when very many seem gone and are not', async () => {
