@@ -183,7 +183,7 @@ const ALL_ACTS: Readonly<Record<string, readonly string[] | null>> = {
   upload: ['begin', 'putSlice', 'complete', 'abort'],
   shares: ['create', 'list', 'update', 'cancel', 'save'],
   offline: ['add', 'addTorrent', 'list', 'cancel', 'clear', 'allowance'],
-  media: ['thumbnails', 'preview', 'playlist', 'info', 'transcode'],
+  media: ['thumbnails', 'preview', 'playlist', 'info', 'transcode', 'progress'],
 };
 
 function open(sinks: DriveSinks = {}) {
