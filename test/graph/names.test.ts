@@ -141,7 +141,7 @@ describe('names and paths from clients', { timeout: 170_000 }, () => {
     if (type === 'ID' && (path.includes('entries') || path.includes('entry') || path.includes('file'))) return file.id;
     if (type === 'ID') return encodeEntryId('FOLDER', person.accountRowId, person.accountRowId);
     if (type === 'Upload') return new File(['x'], 'upload.txt');
-    if (type === 'Int' || type === 'ByteCount') return 1;
+    if (type === 'Int' || type === 'Float' || type === 'ByteCount') return 1;
     if (type === 'Boolean') return false;
     if (type === 'String') return name === 'path' ? '/' : 'text';
     const named = schema.getType(type);
