@@ -22,6 +22,10 @@ describe('the addresses in a playlist', () => {
         '#EXTINF:1,\n<part https://other.example/c.ts>',
     );
     assert.equal(
+      replaced('#EXT-X-MEDIA:TYPE=SUBTITLES,URI="/zh.srt"'),
+      '#EXT-X-MEDIA:TYPE=SUBTITLES,URI="<part https://media.example/zh.srt>"',
+    );
+    assert.equal(
       replaced('#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",URI="de.m3u8",NAME="Deutsch"'),
       '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",URI="<playlist https://media.example/films/one/de.m3u8>",NAME="Deutsch"',
     );

@@ -3,8 +3,9 @@ export type PlaylistTarget = 'playlist' | 'part';
 
 /** Tags after which the next line is the address of another playlist. */
 const VARIANT = /^#EXT-X-STREAM-INF:/;
-/** Tags whose URI is another playlist, as a rule. */
-const PLAYLIST_TAG = /^#EXT-X-(?:MEDIA|I-FRAME-STREAM-INF|RENDITION-REPORT):/;
+/** Tags whose URI is another playlist; and those where it may as well be a file of subtitles. */
+const PLAYLIST_TAG = /^#EXT-X-(?:I-FRAME-STREAM-INF|RENDITION-REPORT):/;
+const MEDIA_TAG = /^#EXT-X-MEDIA:/;
 const URI_ATTRIBUTE = /\bURI="([^"]*)"/g;
 
 /** Whether it is a playlist at all: providers answer with a page or with JSON where they give none. */
@@ -36,8 +37,10 @@ export function withAddresses(
       }
       if (VARIANT.test(line)) isVariant = true;
       if (!line.startsWith('#EXT')) return line;
-      const target = PLAYLIST_TAG.test(line) ? 'playlist' : 'part';
-      return line.replace(URI_ATTRIBUTE, (_all, address: string) => `URI="${replaced(address, target)}"`);
+      return line.replace(URI_ATTRIBUTE, (_all, address: string) => {
+        const isPlaylist = PLAYLIST_TAG.test(line) || (MEDIA_TAG.test(line) && /\.m3u8?(?:[?#]|$)/i.test(address));
+        return `URI="${replaced(address, isPlaylist ? 'playlist' : 'part')}"`;
+      });
     })
     .join('\n');
 }

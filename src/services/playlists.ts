@@ -125,8 +125,8 @@ export class Playlists {
 
   #rewritten(text: string, baseUrl: string, right: Right): string {
     return withAddresses(text, baseUrl, (url, target) => {
-      const nested = target === 'playlist' && /\.m3u8?$/i.test(new URL(url).pathname) ? { nested: true } : {};
-      return this.#nameOf({ ...right, url, ...nested }, extensionOf(url));
+      if (target === 'playlist') return this.#nameOf({ ...right, url, nested: true }, '.m3u8');
+      return this.#nameOf({ ...right, url }, extensionOf(url));
     });
   }
 
