@@ -40,6 +40,9 @@ describe('the demo', () => {
     const [, scanned = ''] = output().split('115, an imitation of it\n');
     assert.match(scanned, /^sign-in +by a QR code\n +PENDING; Mei scans it\n +SCANNED; Mei confirms it\n +APPROVED\n/);
     assert.match(scanned, /^sha-256 +[0-9a-f]{64} {2}from the cloud: equal$/m);
+    const [, typed = ''] = output().split('123pan, an imitation of it\n');
+    assert.match(typed, /^linked +the account "Lin"/);
+    assert.match(typed, /^sha-256 +[0-9a-f]{64} {2}from the cloud: equal$/m);
     assert.doesNotMatch(output(), /Warning/);
   });
 
