@@ -9,6 +9,7 @@ import type { CallContext } from '../driver.ts';
 import type { Pan115Client } from './client.ts';
 import { corrupted, PROVIDER, pan115Error, TITLE } from './errors.ts';
 import { originsOf, USER_AGENT } from './hosts.ts';
+import { parsed } from './linking.ts';
 import { classifyOss, OSS_ERRORS } from './oss-errors.ts';
 import { type OssRequest, objectPath, signed, subresourceText } from './oss-signature.ts';
 import { OSS_RATES } from './rates.ts';
@@ -260,7 +261,7 @@ function credentialsOf(pan115: Pan115Client): TokenStore {
   const ask = async (): Promise<AccessToken> => {
     const { data } = await pan115.get(STS, 'upload.token', '/open/upload/get_token', {}, NEVER_ENDED);
     // The document misspells the one, and some saw the other in lower case.
-    const accessKeySecret = SECRET.parse(data.AccessKeySecret ?? data.AccessKeySecrett);
+    const accessKeySecret = parsed(SECRET, data.AccessKeySecret ?? data.AccessKeySecrett);
     const expiry = Date.parse(String(data.Expiration ?? data.expiration ?? ''));
     const credentials: Held = {
       endpoint: data.endpoint,

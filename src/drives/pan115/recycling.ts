@@ -5,6 +5,7 @@ import { change, freeName, renamed } from './changing.ts';
 import type { Pan115Client } from './client.ts';
 
 import { invalid, isMissing, isObject, isTrue, itemError, notFound, pan115Error } from './errors.ts';
+import { parsed } from './linking.ts';
 import { pageLimit, placeIn } from './listing.ts';
 import { dateOf, madeFile, ROOT_REF, toEntry, type WireFile } from './wire.ts';
 
@@ -30,12 +31,7 @@ const BINNED = z.object({
 type Binned = z.infer<typeof BINNED>;
 
 /** Counters and entries stand in one object; an empty bin may be a list. */
-const BIN = z.object({ data: z.unknown() }).transform(({ data }) => {
-  const values = isObject(data) ? Object.values(data) : Array.isArray(data) ? data : [];
-  const items = values.filter((value) => isObject(value) && value.id !== undefined);
-  const count = isObject(data) ? Number(data.count ?? items.length) : items.length;
-  return { items: z.array(BINNED).parse(items), count: Number.isFinite(count) ? count : items.length };
-});
+const BIN = z.object({ data: z.unknown() });
 /** What became of each: the whole may have succeeded although one failed. */
 const REVERTED = z.object({
   data: z.preprocess((data) => (isObject(data) ? data : {}), z.record(z.string(), z.unknown())),
@@ -121,7 +117,14 @@ function nonEmpty(id: string): string {
 }
 
 async function binPage(pan115: Pan115Client, offset: number, limit: number, call: CallContext) {
-  return pan115.get(BIN, 'rb.list', '/open/rb/list', { limit, offset }, call);
+  const { data } = await pan115.get(BIN, 'rb.list', '/open/rb/list', { limit, offset }, call);
+  const values = isObject(data) ? Object.values(data) : Array.isArray(data) ? data : [];
+  const items = parsed(
+    z.array(BINNED),
+    values.filter((value) => isObject(value) && value.id !== undefined),
+  );
+  const count = isObject(data) ? Number(data.count) : Number.NaN;
+  return { items, count: Number.isFinite(count) ? count : offset + items.length };
 }
 
 /** @throws DriveError `not_found` */

@@ -100,7 +100,10 @@ export function createUpload(pan115: Pan115Client): SlicedUpload {
     async complete(plan, session, receipts, call) {
       const state = stateOf(session);
       const parts = receipts
-        .map(({ index, state: receipt }) => ({ number: index + 1, ...RECEIPT.parse(receipt) }))
+        .flatMap(({ index, state: receipt }) => {
+          const { data } = RECEIPT.safeParse(receipt);
+          return data ? [{ number: index + 1, ...data }] : [];
+        })
         .toSorted((left, right) => left.number - right.number);
       const isWhole = parts.length === session.sliceCount && parts.every(({ number }, index) => number === index + 1);
       const total = parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
