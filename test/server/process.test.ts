@@ -101,7 +101,7 @@ describe('the program', () => {
       await assertFails(t, { DATA_DIR: join(folder, 'file') }, [/data folder/, /set DATA_DIR/]);
     });
 
-    it('the data folder is where no folder can be', { timeout: 30_000 }, async (t) => {
+    it('the data folder is where no folder can be', { timeout: 120_000 }, async (t) => {
       for (const path of ['/proc/panql', '/proc/self', '/dev/null/panql']) {
         await assertFails(t, { DATA_DIR: path }, [new RegExp(`data folder ${path}`), /set DATA_DIR/]);
       }
