@@ -7,7 +7,8 @@ export interface Topics {
   'transfer.changed': {
     readonly userId: string;
     readonly transferId: string;
-    readonly revision: number;
+    /** Absent: progress of a tree, which counts whatever its revision is. */
+    readonly revision?: number;
     /** Set when only the progress changed. */
     readonly progress?: TransferProgress;
   };

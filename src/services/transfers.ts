@@ -116,7 +116,11 @@ export class Transfers {
     const resumed =
       row.source.type === 'upload' && row.phase === 'RECEIVING'
         ? await store.change(id, 'awaitBytes', { expiresAt: addMs(now, this.#uploadExpiryMs) })
-        : await store.change(id, 'resume', { expiresAt: addMs(now, STATE_DEADLINES_MS.QUEUED), runAfter: now });
+        : await store.change(id, 'resume', {
+            expiresAt: addMs(now, STATE_DEADLINES_MS.QUEUED),
+            runAfter: now,
+            attempts: 0,
+          });
     if (!resumed) throw await this.#refusal(id, 'resumed', row);
     return watch.view(resumed);
   }

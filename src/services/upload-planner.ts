@@ -1,9 +1,10 @@
-import type { ConflictPolicy, DriveEntry, HashAlgorithm, Hashes } from '../drives/driver.ts';
+import type { ConflictPolicy, DriveEntry, Hashes } from '../drives/driver.ts';
 import { AlreadyExistsError, type InputIssue, StorageFullError, UnsupportedError } from '../lib/errors.ts';
 import { newId } from '../lib/ids.ts';
 import { plainMimeType } from '../lib/mime-type.ts';
 import type { TransferKind } from '../storage/entities/transfer.ts';
 import { findChild } from '../transfers/children.ts';
+import { wantedHashes } from '../transfers/hasher.ts';
 import type { TransferWorks } from '../transfers/open.ts';
 import type { NewTransfer } from '../transfers/store.ts';
 import { type Entries, type EntryTarget, type ResolvedEntry, uncancelled } from './entries.ts';
@@ -102,9 +103,6 @@ export class UploadPlanner {
         existing: { accountId: account.id, ref: existing.ref },
       });
     }
-    const hashAlgorithms = new Set<HashAlgorithm>(['SHA256', ...(Object.keys(expectedHashes) as HashAlgorithm[])]);
-    // A drive that is sent to asks for hashes of its own; one that takes the file over does not.
-    if (!driver.adopt) for (const algorithm of driver.capabilities.hashes) hashAlgorithms.add(algorithm);
     return {
       folder,
       existing,
@@ -121,7 +119,7 @@ export class UploadPlanner {
         bytesTotal: input.sizeBytes,
         mimeType: plainMimeType(input.mimeType),
         expectedHashes,
-        hashAlgorithms: [...hashAlgorithms],
+        hashAlgorithms: wantedHashes(expectedHashes, driver),
       },
     };
   }

@@ -134,8 +134,9 @@ for (const database of DATABASES) {
       const short = await create({ source: { type: 'file', path: 'short' } });
       assert.equal((await again(short.id, 1)).failure?.code, 'UNAVAILABLE');
       const long = await create({ source: { type: 'file', path: 'long' } });
+      assert.equal((await again(long.id, 1)).failure?.code, 'INTEGRITY', 'it may just have changed');
       const row = await finished(long.id);
-      assert.deepEqual([row.state, row.failure?.code], ['FAILED', 'INTEGRITY']);
+      assert.deepEqual([row.state, row.failure?.code, row.attempts], ['FAILED', 'INTEGRITY', 2]);
       assert.equal(drive.files.size, 0);
     });
 

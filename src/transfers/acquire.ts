@@ -43,6 +43,7 @@ export async function acquire(delivery: Delivery, sources: Sources, limits: Acqu
     userId: row.userId,
     offset,
     version,
+    sizeBytes: row.bytesTotal ?? null,
     call,
   });
   if (!opening) throw new UnsupportedError('This server does not take files from there.', null);

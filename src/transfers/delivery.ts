@@ -1,4 +1,4 @@
-import type { CallContext, DriveEntry, Driver } from '../drives/driver.ts';
+import type { CallContext, DriveEntry, Driver, Hashes, UploadPlan } from '../drives/driver.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Transfer, TransferRoute } from '../storage/entities/transfer.ts';
 import type { ProgressTrack } from './progress.ts';
@@ -6,15 +6,17 @@ import type { Spool } from './spool.ts';
 import { COMMIT_PHASE } from './states.ts';
 import type { TransferChanges, TransferStore } from './store.ts';
 
-/** The worker's claim is gone: the transfer was paused, cancelled, or taken by another worker. Nothing is to be written. */
+/** The transfer is another worker's by now, or its owner paused or ended it: whoever held it stops, and writes nothing. */
 export class ClaimLostError extends Error {
   override readonly name = 'ClaimLostError';
 }
 
-/** What it takes to bring one spooled file into a drive. */
+/** What it takes to bring one thing into a drive. */
 export interface Delivery {
   readonly row: Transfer;
   readonly driver: Driver;
+  /** The drive that the bytes are in, of a row whose source is one. */
+  readonly openSourceDrive: (accountId: string) => Promise<Driver>;
   readonly spool: Spool;
   readonly store: TransferStore;
   readonly progress: ProgressTrack;
@@ -24,7 +26,11 @@ export interface Delivery {
 
 export interface Delivered {
   readonly entry: DriveEntry;
-  readonly route: TransferRoute;
+  /** Null: nothing was moved, because what has the name stays. */
+  readonly route: TransferRoute | null;
+  readonly reason: string;
+  /** What is known of the bytes. */
+  readonly hashes: Hashes;
 }
 
 /** Stores what the worker found out; every write carries its fence. */
@@ -35,3 +41,22 @@ export async function keep({ row, store }: Delivery, changes: TransferChanges): 
 
 /** From here on the entry may be there. */
 export const beginCommit = (delivery: Delivery): Promise<void> => keep(delivery, { phase: COMMIT_PHASE });
+
+/**
+ * What a drive is asked to make. With the policy SKIP the drive is told to fail: only then is it certain whether it made
+ * the file, or has another that stays.
+ */
+export const planOf = (
+  { row }: Pick<Delivery, 'row'>,
+  hashes: Hashes,
+  readSource: NonNullable<UploadPlan['readSource']>,
+): UploadPlan => ({
+  parentRef: row.parentRef,
+  name: row.name,
+  sizeBytes: row.bytesTotal ?? 0,
+  hashes,
+  mimeType: row.mimeType ?? null,
+  onConflict: row.onConflict === 'SKIP' ? 'FAIL' : row.onConflict,
+  transferId: row.id,
+  readSource,
+});

@@ -6,7 +6,8 @@ type TransferChanged = Topics['transfer.changed'];
 /** Progress that was announced, and the revision of the row that it belongs to. */
 export interface AnnouncedProgress {
   readonly transferId: string;
-  readonly revision: number;
+  /** Null: of any. */
+  readonly revision: number | null;
   readonly progress: TransferProgress;
 }
 
@@ -30,7 +31,7 @@ export class Doorbell {
   constructor(bus: EventBus, concerns: (event: TransferChanged) => boolean) {
     this.#unlisten = bus.on('transfer.changed', (event) => {
       if (!concerns(event)) return;
-      const { transferId, revision, progress } = event;
+      const { transferId, revision = null, progress } = event;
       if (progress) this.#progress.set(transferId, { transferId, revision, progress });
       else this.#stored = true;
       this.#wake?.();

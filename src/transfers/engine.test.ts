@@ -140,7 +140,7 @@ for (const database of DATABASES) {
 
     test('the work of a worker that died is done by another, and the file is there once', async () => {
       const { id } = await parts.queued(bytes, { onConflict: 'RENAME' });
-      const dead = await parts.store.claim({ owner: 'dead', runningPerUserMax: 1 });
+      const dead = await parts.store.claim({ owner: 'dead', runningPerUserMax: 1, runningPerAccountMax: 9 });
       await parts.store.update(id, 'RUNNING', dead?.fence ?? -1, {
         phase: 'VERIFYING',
         spoolHashes: { SHA256: sha256(bytes) },
@@ -388,7 +388,7 @@ for (const database of DATABASES) {
         await full.promise; // The first ones are held until as many are under way as may be.
         under -= 1;
       };
-      parts.engine(drive.adopting(), { runningMax: 3, runningPerUserMax: 9 }).start();
+      parts.engine(drive.adopting(), { runningMax: 3, runningPerUserMax: 9, runningPerAccountMax: 9 }).start();
       const rows = await Promise.all(
         Array.from({ length: 12 }, (_, index) => parts.queued(bytes, { name: `f${index}` })),
       );

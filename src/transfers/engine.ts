@@ -1,30 +1,40 @@
 import type { Driver } from '../drives/driver.ts';
+import { DriveError } from '../drives/errors.ts';
+import { wrapActs } from '../drives/operations.ts';
 import type { EventBus } from '../events/bus.ts';
 import { addMs, type Clock } from '../lib/clock.ts';
-import { type DomainError, IntegrityError, TooLargeError, UnavailableError } from '../lib/errors.ts';
+import { ReauthorizationRequiredError, UnavailableError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
-import type { Transfer, TransferPhase } from '../storage/entities/transfer.ts';
-import { ACQUIRE_LIMITS, type AcquireLimits, acquire } from './acquire.ts';
-import { ClaimLostError, type Delivered } from './delivery.ts';
-import { ATTEMPTS_MAX, backoffMs, domainFailure, isUncertain, storedFailureOf } from './failures.ts';
-import type { ProgressBoard } from './progress.ts';
+import type { Transfer } from '../storage/entities/transfer.ts';
+import { ACQUIRE_LIMITS, type AcquireLimits } from './acquire.ts';
+import { ClaimLostError } from './delivery.ts';
+import { Endings } from './endings.ts';
+import { ATTEMPTS_MAX } from './failures.ts';
+import type { ProgressBoard, ProgressTrack } from './progress.ts';
+import type { SlotLimits } from './queue.ts';
 import type { Sources } from './sources.ts';
 import type { Spool } from './spool.ts';
-import { COMMIT_PHASE, RETRY_WINDOW_MS, STATE_DEADLINES_MS } from './states.ts';
+import { COMMIT_PHASE, STATE_DEADLINES_MS } from './states.ts';
 import { LEASE_MS, type TransferStore } from './store.ts';
-import { deliver } from './strategy.ts';
+import { work } from './work.ts';
 
-export interface EngineLimits {
+export interface EngineLimits extends SlotLimits {
   /** Transfers that this process works on at once. */
   readonly runningMax: number;
-  /** Of these, and those of other processes, one user's. */
-  readonly runningPerUserMax: number;
   /** How often the queue is looked at without being told to, in milliseconds: an announcement may be lost. */
   readonly pollMs: number;
 }
 
-/** Enough to keep a disk and a line busy; a user with a thousand files leaves room for the others. */
-export const ENGINE_LIMITS: EngineLimits = { runningMax: 8, runningPerUserMax: 3, pollMs: 5_000 };
+/**
+ * Enough to keep a disk and a line busy; a user with a thousand files leaves room for the others, and a drive that hangs
+ * leaves slots for its user's other drives.
+ */
+export const ENGINE_LIMITS: EngineLimits = {
+  runningMax: 8,
+  runningPerUserMax: 4,
+  runningPerAccountMax: 2,
+  pollMs: 5_000,
+};
 
 /** How long a shutdown waits for the workers to park, in milliseconds. */
 const PARK_WAIT_MS = 5_000;
@@ -40,6 +50,8 @@ export interface EngineParts {
   readonly owner: string;
   /** The drive of a user's account, ready for use. Throws a DomainError when it cannot be used. */
   readonly openDrive: (userId: string, accountId: string) => Promise<Driver>;
+  /** Frees what a transfer holds that was given up: its file, its session at the provider. Never rejects. */
+  readonly free: (row: Transfer) => Promise<void>;
   /** How bytes are had that nobody sends. */
   readonly sources: Sources;
   readonly limits?: Partial<EngineLimits & AcquireLimits>;
@@ -50,6 +62,7 @@ export interface EngineParts {
 type StopReason = 'parked' | 'controlled' | 'lost';
 
 interface Job {
+  readonly row: Transfer;
   readonly controller: AbortController;
   readonly done: Promise<void>;
 }
@@ -61,6 +74,7 @@ interface Job {
 export class Engine {
   readonly #parts: EngineParts;
   readonly #limits: EngineLimits;
+  readonly #endings: Endings;
   readonly #jobs = new Map<string, Job>();
   readonly #unlisten: (() => void)[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -71,12 +85,15 @@ export class Engine {
   constructor(parts: EngineParts) {
     this.#parts = parts;
     this.#limits = { ...ENGINE_LIMITS, ...parts.limits };
+    this.#endings = new Endings(parts);
   }
 
   start(): void {
     const { bus } = this.#parts;
     this.#unlisten.push(
       bus.on('transfer.queued', () => this.#wake()),
+      // It may be authorized again, and what waits for that can go on.
+      bus.on('account.changed', () => this.#wake()),
       bus.on('transfer.control', ({ transferId, action }) => {
         if (action !== 'release') this.#stop(transferId, 'controlled');
       }),
@@ -96,8 +113,13 @@ export class Engine {
     await Promise.race([Promise.all([...this.#jobs.values()].map(({ done }) => done)), late]);
   }
 
+  /** Stops the work on a transfer; of a tree, on its items too. */
   #stop(transferId: string, reason: StopReason): void {
-    this.#jobs.get(transferId)?.controller.abort(reason);
+    for (const { row, controller } of this.#jobs.values()) {
+      // An item that is just being finished is let finish.
+      const isItem = row.treeId === transferId && row.phase !== COMMIT_PHASE;
+      if (row.id === transferId || isItem) controller.abort(reason);
+    }
   }
 
   /** Looks at the queue now; once more afterwards, when it is asked while it looks. */
@@ -138,41 +160,52 @@ export class Engine {
       this.#jobs.delete(row.id);
       this.#wake();
     });
-    this.#jobs.set(row.id, { controller, done });
+    this.#jobs.set(row.id, { row, controller, done });
   }
 
   async #run(row: Transfer, controller: AbortController): Promise<void> {
     const log = this.#parts.log.child({ transferId: row.id, attempt: row.attempts });
-    const heartbeat = this.#beat(row, controller, log);
     const progress = this.#parts.progress.track(row);
+    const heartbeat = this.#beat(row, controller, progress, log);
     try {
       if (row.attempts > ATTEMPTS_MAX) throw new UnavailableError(GIVEN_UP, { retryable: false });
-      const { openDrive, spool, store } = this.#parts;
+      const { openDrive, spool, store, sources, limits } = this.#parts;
       const driver = await openDrive(row.userId, row.accountId);
       const call = { signal: controller.signal, priority: 'bulk' } as const;
-      const delivery = { row, driver, spool, store, progress, call, log };
-      await acquire(delivery, this.#parts.sources, { ...ACQUIRE_LIMITS, ...this.#parts.limits });
-      const delivered = await deliver(delivery);
+      const openSourceDrive = async (accountId: string): Promise<Driver> =>
+        asSource(await openDrive(row.userId, accountId), accountId);
+      const delivery = { row, driver, openSourceDrive, spool, store, progress, call, log };
+      const outcome = await work(delivery, sources, { ...ACQUIRE_LIMITS, ...limits });
+      // The share of an item in its tree's speed, though it was too quick to be told of.
+      if (outcome?.route && row.treeId != null) progress.report('SENDING', row.bytesTotal ?? 0);
       progress.stop();
-      await this.#succeed(row, delivered, log);
+      if (outcome) await this.#endings.succeed(row, outcome, log);
+      else if (!(await store.awaitItems(row))) throw new ClaimLostError();
     } catch (error) {
       progress.stop();
-      await this.#settle(row, error, controller.signal, log).catch((fault) =>
-        log.error({ err: fault }, 'the end of a transfer cannot be stored; its lease runs out, and it is tried again'),
-      );
+      try {
+        const runAfter = await this.#endings.settle(row, error, controller.signal, log);
+        if (runAfter) this.#wakeAt(runAfter);
+      } catch (fault) {
+        log.error({ err: fault }, 'the end of a transfer cannot be stored; its lease runs out, and it is tried again');
+      }
     } finally {
       clearInterval(heartbeat);
     }
   }
 
   /** Shows that the worker lives; stops it when its claim is gone, or was not renewed for as long as the lease. */
-  #beat(row: Transfer, controller: AbortController, log: Logger): NodeJS.Timeout {
+  #beat(row: Transfer, controller: AbortController, progress: ProgressTrack, log: Logger): NodeJS.Timeout {
     const { store, clock } = this.#parts;
     let renewedAtMs = performance.now();
+    let moved = progress.reports;
     const beat = async (): Promise<void> => {
       try {
         const leaseUntil = addMs(clock.now(), LEASE_MS);
-        if (!(await store.update(row.id, 'RUNNING', row.fence, { leaseUntil }))) controller.abort('lost');
+        // What moves has time; what does not is given up at the deadline of its state.
+        const expiry = progress.reports === moved ? {} : { expiresAt: addMs(clock.now(), STATE_DEADLINES_MS.RUNNING) };
+        moved = progress.reports;
+        if (!(await store.update(row.id, 'RUNNING', row.fence, { leaseUntil, ...expiry }))) controller.abort('lost');
         renewedAtMs = performance.now();
       } catch (error) {
         log.warn({ err: error }, 'the lease of a transfer could not be renewed');
@@ -182,83 +215,6 @@ export class Engine {
     return setInterval(() => void beat(), LEASE_MS / 3).unref();
   }
 
-  async #succeed(row: Transfer, { entry, route }: Delivered, log: Logger): Promise<void> {
-    const { store, spool, clock } = this.#parts;
-    const done = await store.change(
-      row.id,
-      'succeed',
-      {
-        phase: null,
-        route,
-        entryRef: entry.ref,
-        bytesDone: row.bytesTotal ?? row.bytesDone,
-        failure: null,
-        driverSession: null,
-        sealedSource: null,
-        expiresAt: null,
-        finishedAt: clock.now(),
-      },
-      { fence: row.fence },
-    );
-    if (!done) throw new ClaimLostError();
-    await spool.remove(row.id);
-    await store.forgetSlices(row.id);
-    log.info({ route, bytesTotal: row.bytesTotal }, 'transfer finished');
-  }
-
-  async #settle(row: Transfer, error: unknown, { aborted, reason }: AbortSignal, log: Logger): Promise<void> {
-    if (error instanceof ClaimLostError || reason === 'lost') return;
-    const { store, clock } = this.#parts;
-    const now = clock.now();
-    const phase = phaseToGoOnWith(row, error);
-    const queued = { phase, expiresAt: addMs(now, STATE_DEADLINES_MS.QUEUED) } as const;
-    const guard = { fence: row.fence };
-    if (aborted) {
-      // Parked. Or its owner paused or ended it: then the fence is another, and this changes nothing.
-      await store.change(row.id, 'requeue', { ...queued, runAfter: now, attempts: row.attempts - 1 }, guard);
-      return;
-    }
-
-    const known = domainFailure(error, row.accountId, now);
-    if (!known) log.error({ err: error }, 'unexpected error in a transfer');
-    const failure =
-      known ?? new UnavailableError('The server could not finish this transfer. The fault has been logged.');
-    if (failure.retryable && row.attempts < ATTEMPTS_MAX) {
-      const earliest = addMs(now, backoffMs(row.attempts, this.#parts.random ?? Math.random));
-      const runAfter = failure.retryAt && failure.retryAt > earliest ? failure.retryAt : earliest;
-      log.warn({ err: error, runAfter }, 'transfer is tried again later');
-      const changed = await store.change(
-        row.id,
-        'requeue',
-        { ...queued, runAfter, failure: storedFailureOf(failure) },
-        guard,
-      );
-      if (changed) this.#wakeAt(runAfter);
-      return;
-    }
-    await this.#fail(row, failure, log);
-  }
-
-  async #fail(row: Transfer, failure: DomainError, log: Logger): Promise<void> {
-    const { store, spool, clock } = this.#parts;
-    const now = clock.now();
-    const keepsBytes = !(failure instanceof IntegrityError || failure instanceof TooLargeError);
-    const failed = await store.change(
-      row.id,
-      'fail',
-      {
-        phase: null,
-        failure: storedFailureOf(failure),
-        finishedAt: now,
-        expiresAt: keepsBytes ? addMs(now, RETRY_WINDOW_MS) : null,
-      },
-      { fence: row.fence },
-    );
-    if (!failed) return;
-    log.info({ code: failure.code }, 'transfer failed');
-    if (!keepsBytes) await spool.remove(row.id);
-  }
-
   /** Looks at the queue when something in it comes due before the next poll. */
   #wakeAt(at: Date): void {
     const waitMs = at.getTime() - this.#parts.clock.now().getTime();
@@ -266,10 +222,18 @@ export class Engine {
   }
 }
 
-/** Where the next try begins. What the drive may have done is looked for first. */
-function phaseToGoOnWith({ phase }: Transfer, error: unknown): TransferPhase {
-  if (phase === 'RECEIVING' || (phase === COMMIT_PHASE && isUncertain(error))) return phase;
-  return 'HASHING';
-}
+/**
+ * The drive of a source for a job whose own drive is another: that it must be authorized again is told of its account,
+ * not of the one that the bytes go to.
+ */
+const asSource = (driver: Driver, accountId: string): Driver =>
+  wrapActs(driver, (_path, act) => async (...args) => {
+    try {
+      return await act(...args);
+    } catch (error) {
+      if (!(error instanceof DriveError) || error.category !== 'unauthenticated') throw error;
+      throw new ReauthorizationRequiredError(error.message, accountId, { cause: error });
+    }
+  });
 
 const GIVEN_UP = `The transfer was begun ${ATTEMPTS_MAX} times, and did not come to an end. Retry it later.`;

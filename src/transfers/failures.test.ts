@@ -72,9 +72,14 @@ test('it is uncertain what a drive did only when its answer did not come', () =>
   certain(new IntegrityError('m'));
 });
 
-test('waits double up to five minutes, and half of each is chance', () => {
-  const shortest = [1, 2, 3, 20].map((attempt) => backoffMs(attempt, () => 0));
-  const longest = [1, 2, 3, 20].map((attempt) => backoffMs(attempt, () => 1));
-  assert.deepEqual(shortest, [1_000, 2_000, 4_000, 150_000]);
-  assert.deepEqual(longest, [2_000, 4_000, 8_000, 300_000]);
+test('waits double up to ten minutes, and half of each is chance', () => {
+  const shortest = [1, 2, 3, 20].map((attempt) => backoffMs(attempt, 'UNAVAILABLE', () => 0));
+  const longest = [1, 2, 3, 20].map((attempt) => backoffMs(attempt, 'UNAVAILABLE', () => 1));
+  assert.deepEqual(shortest, [1_000, 2_000, 4_000, 300_000]);
+  assert.deepEqual(longest, [2_000, 4_000, 8_000, 600_000]);
+});
+
+test('a provider that throttles is left alone for longer, and a full disk longer still', () => {
+  const first = (['UNAVAILABLE', 'RATE_LIMITED', 'STORAGE_FULL'] as const).map((code) => backoffMs(1, code, () => 1));
+  assert.deepEqual(first, [2_000, 30_000, 60_000]);
 });

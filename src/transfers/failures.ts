@@ -16,18 +16,25 @@ import {
   TooLargeError,
   UnavailableError,
   UnsupportedError,
+  type UserErrorCode,
 } from '../lib/errors.ts';
 import type { StoredFailure } from '../storage/entities/transfer.ts';
 
 /** Times that a transfer is tried by itself; then it is FAILED, and its owner may retry it. */
 export const ATTEMPTS_MAX = 6;
-/** The first wait between two tries, doubled with each, and the longest, in milliseconds. */
+/** The first wait between two tries by what went wrong, doubled with each, and the longest, in milliseconds. */
 const BACKOFF_FIRST_MS = 2_000;
-const BACKOFF_MAX_MS = 5 * 60_000;
+const BACKOFF_FIRST_MS_OF: Readonly<Partial<Record<UserErrorCode, number>>> = {
+  /** A provider that says no when also resents being asked. */
+  RATE_LIMITED: 30_000,
+  /** Room comes when other transfers end. */
+  STORAGE_FULL: 60_000,
+};
+const BACKOFF_MAX_MS = 10 * 60_000;
 
 /** How long to wait after the given attempt (from 1), with jitter, so that what failed together does not come back together. */
-export const backoffMs = (attempt: number, random: () => number): number =>
-  Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** (attempt - 1)) * (0.5 + random() / 2);
+export const backoffMs = (attempt: number, code: UserErrorCode, random: () => number): number =>
+  Math.min(BACKOFF_MAX_MS, (BACKOFF_FIRST_MS_OF[code] ?? BACKOFF_FIRST_MS) * 2 ** (attempt - 1)) * (0.5 + random() / 2);
 
 /** What went wrong with a transfer, as the API tells it; null: a bug or an outage, which nobody can be told. */
 export function domainFailure(error: unknown, accountId: string, now: Date): DomainError | null {

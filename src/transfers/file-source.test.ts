@@ -20,7 +20,7 @@ describe('a file of the server as a source', () => {
   const open = (given: { offset?: number; version?: string | null; admin?: boolean } = {}) =>
     fileSource({ serverFiles: new ServerFiles([folder]), mayImport: async () => given.admin ?? true })({
       ...{ source: { type: 'file', path }, transferId: 'transfer', userId: 'user', sealed: null },
-      ...{ offset: given.offset ?? 0, version: given.version ?? null },
+      ...{ offset: given.offset ?? 0, version: given.version ?? null, sizeBytes: null },
       call: { signal: new AbortController().signal },
     });
 

@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { crc32 } from 'node:zlib';
-import { HASH_ALGORITHMS, type HashAlgorithm, type Hashes } from '../drives/driver.ts';
+import { type Driver, HASH_ALGORITHMS, type HashAlgorithm, type Hashes } from '../drives/driver.ts';
 
 /** Hexadecimal digits of each digest. */
 export const HASH_LENGTHS: Readonly<Record<HashAlgorithm, number>> = { MD5: 32, SHA1: 40, SHA256: 64, CRC32: 8 };
@@ -69,6 +69,18 @@ export class Hasher {
     );
   }
 }
+
+/**
+ * What to compute over bytes for a drive: what identifies them here, what was promised, and what a drive asks for that has
+ * to be sent to.
+ */
+export const wantedHashes = (promised: Hashes, driver: Driver): HashAlgorithm[] => [
+  ...new Set<HashAlgorithm>([
+    'SHA256',
+    ...(Object.keys(promised) as HashAlgorithm[]),
+    ...(driver.adopt ? [] : driver.capabilities.hashes),
+  ]),
+];
 
 /** The algorithms whose promised hash is another than the computed one, or was not computed. */
 export const mismatches = (expected: Hashes, actual: Hashes): HashAlgorithm[] =>

@@ -75,11 +75,26 @@ export class Journal {
 }
 
 function snapshotOf(row: Transfer): TransferSnapshot {
-  const { state, phase, route, bytesTotal, bytesDone, attempts, entryRef, failure, startedAt, finishedAt } = row;
+  const {
+    state,
+    phase,
+    route,
+    routeReason,
+    verification,
+    bytesTotal,
+    bytesDone,
+    attempts,
+    entryRef,
+    failure,
+    startedAt,
+    finishedAt,
+  } = row;
   return {
     state,
     phase: phase ?? null,
     route: route ?? null,
+    routeReason: routeReason ?? null,
+    verification: verification ?? null,
     bytesTotal: bytesTotal ?? null,
     bytesDone,
     attempts,

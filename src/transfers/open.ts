@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { Driver, UploadSession } from '../drives/driver.ts';
+import type { Driver } from '../drives/driver.ts';
 import type { EventBus } from '../events/bus.ts';
 import type { Clock } from '../lib/clock.ts';
 import { newToken } from '../lib/ids.ts';
@@ -9,6 +9,7 @@ import type { Transfer } from '../storage/entities/transfer.ts';
 import type { Storage } from '../storage/orm.ts';
 import { Engine } from './engine.ts';
 import { entrySource } from './entry-source.ts';
+import { createFreeing, freeItems } from './freeing.ts';
 import { Journal } from './journal.ts';
 import { ProgressBoard } from './progress.ts';
 import { Receiver } from './receiver.ts';
@@ -61,16 +62,13 @@ export async function openTransfers(options: TransferOptions): Promise<TransferW
   const journal = new Journal(storage);
   const progress = new ProgressBoard(bus);
   const receiver = new Receiver({ store, spool, bus, clock, progress, owner, expiryMs });
+  const free = createFreeing({ spool, openDrive, log });
   const sources: Sources = { ...options.sources, entry: entrySource(openDrive) };
-  const engine = new Engine({ store, spool, bus, clock, log, progress, owner, openDrive, sources });
+  const engine = new Engine({ store, spool, bus, clock, log, progress, owner, openDrive, sources, free });
   const discard = async (row: Transfer): Promise<void> => {
-    try {
-      void bus.publish('transfer.control', { transferId: row.id, action: 'cancel' });
-      await spool.remove(row.id);
-      if (row.driverSession != null) await abortSession(row, openDrive);
-    } catch (error) {
-      log.warn({ err: error, transferId: row.id }, 'what a transfer held could not be freed; it expires by itself');
-    }
+    void bus.publish('transfer.control', { transferId: row.id, action: 'cancel' });
+    await free(row);
+    if (row.itemsTotal != null) await freeItems(store, row.id, free);
   };
   const sweeper = new Sweeper({ store, journal, spool, clock, log, discard });
   return {
@@ -87,12 +85,4 @@ export async function openTransfers(options: TransferOptions): Promise<TransferW
       await engine.close();
     },
   };
-}
-
-async function abortSession(row: Transfer, openDrive: TransferOptions['openDrive']): Promise<void> {
-  const driver = await openDrive(row.userId, row.accountId);
-  await driver.upload?.abort(row.driverSession as UploadSession, {
-    signal: new AbortController().signal,
-    priority: 'bulk',
-  });
 }

@@ -22,6 +22,7 @@ const RESTING_MS = 5_000;
 export class ProgressBoard {
   readonly #bus: EventBus;
   readonly #latest = new LRUCache<string, TransferProgress>({ max: REMEMBERED_MAX });
+  readonly #trees = new Map<string, TreeProgress>();
   readonly #resting = new LRUCache<string, ProgressTrack>({ max: REMEMBERED_MAX, ttl: RESTING_MS });
 
   constructor(bus: EventBus) {
@@ -37,23 +38,71 @@ export class ProgressBoard {
    * Begins to tell of a transfer, or goes on where it rests; `stop` is to be called before its next change of state, which
    * tells the rest.
    */
-  track({ id, userId, revision }: Transfer): ProgressTrack {
+  track(row: Transfer): ProgressTrack {
+    const { id, userId, revision } = row;
+    const tree = this.#treeOf(row);
     const tell: Tell = (progress) => {
       if (progress) this.#latest.set(id, progress);
       else this.#latest.delete(id);
       if (progress) void this.#bus.publish('transfer.changed', { userId, transferId: id, revision, progress });
+      tree?.item(id, progress, track.sentBytes);
     };
-    const rested = this.#resting.get(id);
+    const track = this.#resting.get(id) ?? new ProgressTrack(tell);
     this.#resting.delete(id);
-    if (!rested) return new ProgressTrack(tell);
-    rested.goOn(tell);
-    return rested;
+    track.goOn(tell);
+    return track;
+  }
+
+  #treeOf({ treeId, userId }: Transfer): TreeProgress | null {
+    if (treeId == null) return null;
+    const known = this.#trees.get(treeId);
+    if (known) return known;
+    const tree = new TreeProgress((progress) => {
+      if (progress) this.#latest.set(treeId, progress);
+      else {
+        this.#latest.delete(treeId);
+        this.#trees.delete(treeId);
+      }
+      if (progress) void this.#bus.publish('transfer.changed', { userId, transferId: treeId, progress });
+    });
+    this.#trees.set(treeId, tree);
+    return tree;
   }
 
   /** A request has ended, and the transfer waits for the next one: short ones are told of at the pace of a long one. */
   rest(id: string, track: ProgressTrack): void {
     track.rest();
     this.#resting.set(id, track);
+  }
+}
+
+/**
+ * The progress of a tree's items that this process is at work on. Its bytes are those that the items under way have sent:
+ * those of the items that ended stand in the tree's row.
+ */
+class TreeProgress {
+  readonly #track: ProgressTrack;
+  readonly #tell: Tell;
+  readonly #sent = new Map<string, number>();
+  #ended = 0;
+
+  constructor(tell: Tell) {
+    this.#tell = tell;
+    this.#track = new ProgressTrack(tell);
+  }
+
+  /** An item told of itself; null: it is under way no more. `sentBytes`: what of it the drive has got. */
+  item(id: string, progress: TransferProgress | null, sentBytes: number): void {
+    if (progress) this.#sent.set(id, sentBytes);
+    else {
+      this.#ended += sentBytes;
+      this.#sent.delete(id);
+    }
+    const bytes = [...this.#sent.values()].reduce((sum, sent) => sum + sent, 0);
+    this.#track.report('SENDING', bytes, this.#ended + bytes);
+    // The end of the last one is told yet.
+    if (this.#sent.size === 0) this.#track.rest();
+    else this.#track.goOn(this.#tell);
   }
 }
 
@@ -66,7 +115,9 @@ export class ProgressTrack {
   #timer: NodeJS.Timeout | null = null;
   #phase: TransferPhase | null = null;
   #bytesDone = 0;
-  #told: { readonly at: number; readonly bytesDone: number } | null = null;
+  #bytesMoved = 0;
+  #reports = 0;
+  #told: { readonly at: number; readonly bytesMoved: number } | null = null;
   #bytesPerSecond: number | null = null;
 
   constructor(tell: Tell) {
@@ -84,13 +135,26 @@ export class ProgressTrack {
     if (!this.#timer) this.#tell(null);
   }
 
-  report(phase: TransferPhase, bytesDone: number): void {
+  /** How often something was reported: it grows while anything moves. */
+  get reports(): number {
+    return this.#reports;
+  }
+
+  /** What the drive has got. */
+  get sentBytes(): number {
+    return this.#phase === 'SENDING' ? this.#bytesDone : 0;
+  }
+
+  /** @param bytesMoved What the speed is measured by, where that is another number. */
+  report(phase: TransferPhase, bytesDone: number, bytesMoved = bytesDone): void {
+    this.#reports += 1;
     if (phase !== this.#phase) {
       this.#phase = phase;
       this.#told = null;
       this.#bytesPerSecond = null;
     }
     this.#bytesDone = bytesDone;
+    this.#bytesMoved = bytesMoved;
     // The first report waits as the others do: the change of state that came just before has told as much.
     this.#timer ??= setTimeout(() => this.#flush(), PROGRESS_INTERVAL_MS).unref();
   }
@@ -105,11 +169,11 @@ export class ProgressTrack {
     this.#timer = null;
     const at = performance.now();
     if (this.#told) {
-      const speed = ((this.#bytesDone - this.#told.bytesDone) * 1000) / Math.max(1, at - this.#told.at);
+      const speed = ((this.#bytesMoved - this.#told.bytesMoved) * 1000) / Math.max(1, at - this.#told.at);
       this.#bytesPerSecond =
         this.#bytesPerSecond === null ? speed : this.#bytesPerSecond * (1 - SPEED_WEIGHT) + speed * SPEED_WEIGHT;
     }
-    this.#told = { at, bytesDone: this.#bytesDone };
+    this.#told = { at, bytesMoved: this.#bytesMoved };
     this.#tell({ phase: this.#phase, bytesDone: this.#bytesDone, bytesPerSecond: this.#bytesPerSecond });
     if (this.#isResting) this.#tell(null);
   }

@@ -32,7 +32,7 @@ for (const database of DATABASES) {
       return { id, rows };
     };
     const claim = (process: TransferParts): Promise<Transfer | null> =>
-      process.store.claim({ owner: process.owner, runningPerUserMax: 100 });
+      process.store.claim({ owner: process.owner, runningPerUserMax: 100, runningPerAccountMax: 1_000 });
     const claimAll = async (): Promise<Transfer[]> => {
       const claimed = await Promise.all([parts, ...others].flatMap((process) => [claim(process), claim(process)]));
       return claimed.filter((row) => row !== null);

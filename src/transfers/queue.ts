@@ -3,16 +3,32 @@ import { Transfer } from '../storage/entities/transfer.ts';
 import { TransferBatch } from '../storage/entities/transfer-batch.ts';
 import type { EntityManager } from '../storage/orm.ts';
 
+/** How many transfers may run at once. Several processes may pass a limit by what they claim in the same moment. */
+export interface SlotLimits {
+  /** Of one user. */
+  readonly runningPerUserMax: number;
+  /** At one account: so many hang when its provider does, and no more. */
+  readonly runningPerAccountMax: number;
+}
+
 /**
- * The transfer to work on next, its row locked: one whose worker died before those that wait. Rows that another claimer
- * has locked are passed over.
+ * Items of one tree that may wait for their next try. With as many, none of the tree is begun: each may hold bytes in the
+ * spool, and a provider that refuses these refuses the others too.
  */
-export async function nextToRun(em: EntityManager, now: Date, runningPerUserMax: number): Promise<Transfer | null> {
+const WAITING_PER_TREE_MAX = 20;
+
+/**
+ * The transfer to work on next, its row locked: one whose worker died before those that wait, and of these the ones that
+ * somebody waits for before the many. Rows that another claimer has locked are passed over.
+ */
+export async function nextToRun(em: EntityManager, now: Date, limits: SlotLimits): Promise<Transfer | null> {
   const abandoned = await nextAbandoned(em, now);
   if (abandoned) return abandoned;
-  const users = await busyUsers(em, now, runningPerUserMax);
+  const users = await busyUsers(em, now, limits.runningPerUserMax);
+  const accounts = [...(await busyAccounts(em, now, limits.runningPerAccountMax)), ...(await parkedAccounts(em))];
+  const trees = await busyTrees(em, now);
   for (const batches = await fullBatches(em); ; ) {
-    const row = await nextQueued(em, now, { users, batches });
+    const row = await nextQueued(em, now, { users, accounts, trees, batches });
     if (row?.batchId == null || (await hasPlace(em, row.batchId))) return row;
     batches.push(row.batchId);
   }
@@ -26,22 +42,33 @@ const nextAbandoned = (em: EntityManager, now: Date): Promise<Transfer | null> =
     { orderBy: { leaseUntil: 'asc' }, lockMode: LockMode.PESSIMISTIC_PARTIAL_WRITE, disableIdentityMap: true },
   );
 
+/** What is passed over, by what it belongs to. */
 interface Excluded {
   readonly users: readonly string[];
+  readonly accounts: readonly string[];
+  readonly trees: readonly string[];
   readonly batches: readonly string[];
 }
 
-async function nextQueued(em: EntityManager, now: Date, { users, batches }: Excluded): Promise<Transfer | null> {
+async function nextQueued(em: EntityManager, now: Date, excluded: Excluded): Promise<Transfer | null> {
+  const { users, accounts, trees, batches } = excluded;
   const [row] = await em.find(
     Transfer,
     {
       state: 'QUEUED',
       runAfter: { $lte: now },
-      ...(users.length > 0 ? { userId: { $nin: [...users] } } : {}),
-      ...(batches.length > 0 ? { $or: [{ batchId: null }, { batchId: { $nin: [...batches] } }] } : {}),
+      $and: [
+        ...(users.length > 0 ? [{ userId: { $nin: [...users] } }] : []),
+        ...(accounts.length > 0 ? [{ accountId: { $nin: [...accounts] } }] : []),
+        ...(accounts.length > 0
+          ? [{ $or: [{ sourceAccountId: null }, { sourceAccountId: { $nin: [...accounts] } }] }]
+          : []),
+        ...(trees.length > 0 ? [{ $or: [{ treeId: null }, { treeId: { $nin: [...trees] } }] }] : []),
+        ...(batches.length > 0 ? [{ $or: [{ batchId: null }, { batchId: { $nin: [...batches] } }] }] : []),
+      ],
     },
     {
-      orderBy: { runAfter: 'asc', id: 'asc' },
+      orderBy: { priority: 'asc', runAfter: 'asc', id: 'asc' },
       limit: 1,
       lockMode: LockMode.PESSIMISTIC_PARTIAL_WRITE,
       disableIdentityMap: true,
@@ -57,6 +84,36 @@ async function busyUsers(em: EntityManager, now: Date, max: number): Promise<str
     [now, max],
   );
   return rows.map(({ user_id }) => user_id);
+}
+
+/**
+ * Accounts at which as many transfers are at work as may be. A copy counts where it is at work just now: at its source
+ * while bytes come in, then at its destination. So a drive that hangs takes no slot of the one at the other end.
+ */
+async function busyAccounts(em: EntityManager, now: Date, max: number): Promise<string[]> {
+  const rows = await em.execute<{ account: string }[]>(
+    `select case when phase = 'RECEIVING' and source_account_id is not null then source_account_id else account_id end
+       as account
+     from transfers where state = 'RUNNING' and lease_until >= ? group by 1 having count(*) >= ?`,
+    [now, max],
+  );
+  return rows.map(({ account }) => account);
+}
+
+/** Accounts whose transfers wait until they are authorized again: nothing has to wake these. */
+async function parkedAccounts(em: EntityManager): Promise<string[]> {
+  const rows = await em.execute<{ id: string }[]>(`select id from accounts where status = 'NEEDS_REAUTHORIZATION'`);
+  return rows.map(({ id }) => id);
+}
+
+async function busyTrees(em: EntityManager, now: Date): Promise<string[]> {
+  const rows = await em.execute<{ tree_id: string }[]>(
+    `select tree_id from transfers
+     where state = 'QUEUED' and priority = ? and run_after > ? and tree_id is not null
+     group by tree_id having count(*) >= ?`,
+    [BULK, now, WAITING_PER_TREE_MAX],
+  );
+  return rows.map(({ tree_id }) => tree_id);
 }
 
 /**
@@ -80,3 +137,6 @@ async function hasPlace(em: EntityManager, id: string): Promise<boolean> {
   );
   return batch === null || (await em.count(Transfer, { batchId: id, state: 'RUNNING' })) < batch.maxConcurrent;
 }
+
+/** The priority of one of many; 0 is that of what somebody waits for. */
+export const BULK = 1;

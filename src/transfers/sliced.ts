@@ -3,6 +3,8 @@ import { DriveError } from '../drives/errors.ts';
 import type { TransferSlice } from '../storage/entities/transfer.ts';
 import { beginCommit, ClaimLostError, type Delivered, type Delivery, keep } from './delivery.ts';
 
+export type Sent = Pick<Delivered, 'entry' | 'route'>;
+
 /** Slices of one transfer that are in memory at once, whatever the drive allows: memory is this × the slice × transfers. */
 const SLICES_AT_ONCE_MAX = 4;
 
@@ -10,7 +12,7 @@ const SLICES_AT_ONCE_MAX = 4;
  * Sends the file in slices. The session and the receipt of every slice are stored, so that whoever goes on after a crash
  * sends only what the drive does not have. A session that the drive no longer knows is begun anew, once.
  */
-export async function sendSlices(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan): Promise<Delivered> {
+export async function sendSlices(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan): Promise<Sent> {
   const kept = delivery.row.driverSession;
   if (kept != null) {
     try {
@@ -22,16 +24,29 @@ export async function sendSlices(delivery: Delivery, upload: SlicedUpload, plan:
   await keep(delivery, { phase: 'NEGOTIATING' });
   const begun = await upload.begin(plan, delivery.call);
   if ('instant' in begun) return { entry: begun.instant, route: 'INSTANT' };
-  if (!(await delivery.store.saveSession(delivery.row, begun.session))) throw new ClaimLostError();
+  await keepSession(delivery, upload, begun.session);
   return goOn(delivery, upload, plan, begun.session);
 }
 
-async function goOn(
-  delivery: Delivery,
+/** Keeps a new session; one that nobody would know of is ended at once. */
+export async function keepSession(
+  { row, store, log }: Delivery,
   upload: SlicedUpload,
-  plan: UploadPlan,
   session: UploadSession,
-): Promise<Delivered> {
+): Promise<void> {
+  if (await store.saveSession(row, session)) {
+    row.driverSession = session;
+    return;
+  }
+  try {
+    await upload.abort(session, { signal: new AbortController().signal, priority: 'bulk' });
+  } catch (error) {
+    log.warn({ err: error }, 'an upload that was given up could not be ended at its drive; it expires by itself');
+  }
+  throw new ClaimLostError();
+}
+
+async function goOn(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan, session: UploadSession): Promise<Sent> {
   const { row, store, call } = delivery;
   await keep(delivery, { phase: 'SENDING', route: 'SLICED' });
   const receipts = new Map((await store.receipts(row.id)).map((slice) => [slice.index, receiptOf(slice)]));

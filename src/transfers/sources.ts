@@ -22,6 +22,8 @@ export interface SourceRequest<Source extends AcquiredSource> {
   /** Bytes that are here already, and what they are of. */
   readonly offset: number;
   readonly version: string | null;
+  /** Of the whole source, as it was known last; null: never. */
+  readonly sizeBytes: number | null;
   /** The signal of the call also ends the body. */
   readonly call: CallContext;
 }

@@ -7,6 +7,7 @@ export const TRANSFER_ACTIONS = [
   'succeed',
   'fail',
   'requeue',
+  'park',
   'pause',
   'awaitBytes',
   'resume',
@@ -20,6 +21,7 @@ export type TransferAction = (typeof TRANSFER_ACTIONS)[number];
  * - `receive`: the last byte came in.
  * - `claim`: a worker takes it; of a running one, because its worker's lease ran out.
  * - `requeue`: to be tried again later: after a failure that may pass, or because the server shuts down.
+ * - `park`: to be worked on when its account is authorized again, which nobody knows when: not counted as a try.
  * - `awaitBytes` and `resume`: the two ways out of a pause, for bytes that are still to come and for those that are here.
  * - `fail`: for good, or until somebody retries it; also when the deadline of a state passes.
  */
@@ -29,6 +31,7 @@ export const TRANSITIONS: Readonly<Record<TransferAction, Readonly<Partial<Recor
   succeed: { RUNNING: 'SUCCEEDED' },
   fail: { WAITING: 'FAILED', QUEUED: 'FAILED', RUNNING: 'FAILED', PAUSED: 'FAILED' },
   requeue: { RUNNING: 'QUEUED' },
+  park: { RUNNING: 'QUEUED' },
   pause: { WAITING: 'PAUSED', QUEUED: 'PAUSED', RUNNING: 'PAUSED' },
   awaitBytes: { PAUSED: 'WAITING' },
   resume: { PAUSED: 'QUEUED' },
@@ -65,6 +68,9 @@ const HOUR_MS = 3_600_000;
  * setting UPLOAD_EXPIRY_HOURS. QUEUED and RUNNING allow for a day's outage of a provider; PAUSED for a week away.
  */
 export const STATE_DEADLINES_MS = { QUEUED: 24 * HOUR_MS, RUNNING: 24 * HOUR_MS, PAUSED: 7 * 24 * HOUR_MS } as const;
+
+/** The same for what is queued behind an account that must be authorized again: a week, for its owner to come back. */
+export const PARKED_DEADLINE_MS = 7 * 24 * HOUR_MS;
 
 /** How long the bytes of a failed transfer are kept for a retry, in milliseconds. */
 export const RETRY_WINDOW_MS = 24 * HOUR_MS;

@@ -19,7 +19,7 @@ for (const database of DATABASES) {
     /** Ends what a test left running, so that the next finds an empty queue. */
     async function drain(): Promise<void> {
       for (;;) {
-        const row = await parts.store.claim({ owner: 'drain', runningPerUserMax: 1_000 });
+        const row = await parts.store.claim({ owner: 'drain', runningPerUserMax: 1_000, runningPerAccountMax: 1_000 });
         if (!row) return;
         await parts.store.change(row.id, 'cancel');
       }
@@ -31,7 +31,7 @@ for (const database of DATABASES) {
       const claimed: string[] = [];
       const claimer = async (owner: string): Promise<void> => {
         for (;;) {
-          const row = await parts.store.claim({ owner, runningPerUserMax: 100 });
+          const row = await parts.store.claim({ owner, runningPerUserMax: 100, runningPerAccountMax: 1_000 });
           if (!row) return;
           assert.equal(row.leaseOwner, owner);
           claimed.push(row.id);
@@ -46,12 +46,12 @@ for (const database of DATABASES) {
 
     test('a running transfer is claimed again only when its lease has run out, and then its old worker can write nothing', async () => {
       const { id } = await parts.queued(bytes);
-      const first = await parts.store.claim({ owner: 'first', runningPerUserMax: 9 });
+      const first = await parts.store.claim({ owner: 'first', runningPerUserMax: 9, runningPerAccountMax: 9 });
       assert.equal(first?.id, id);
-      assert.equal(await parts.store.claim({ owner: 'second', runningPerUserMax: 9 }), null);
+      assert.equal(await parts.store.claim({ owner: 'second', runningPerUserMax: 9, runningPerAccountMax: 9 }), null);
 
       parts.clock.pass(LEASE_MS + 1);
-      const second = await parts.store.claim({ owner: 'second', runningPerUserMax: 9 });
+      const second = await parts.store.claim({ owner: 'second', runningPerUserMax: 9, runningPerAccountMax: 9 });
       assert.deepEqual([second?.id, second?.attempts, second?.leaseOwner], [id, 2, 'second']);
 
       const stale = { fence: first?.fence ?? 0 };
@@ -78,7 +78,7 @@ for (const database of DATABASES) {
     test('a user who has enough running waits, and the others do not', async () => {
       for (let made = 0; made < 3; made += 1) await parts.queued(bytes, { userId: 'busy' });
       const other = await parts.queued(bytes, { userId: 'other' });
-      const claim = () => parts.store.claim({ owner: 'worker', runningPerUserMax: 2 });
+      const claim = () => parts.store.claim({ owner: 'worker', runningPerUserMax: 2, runningPerAccountMax: 9 });
       const claimed = [await claim(), await claim(), await claim()].map((row) => row?.userId);
       assert.deepEqual(claimed, ['busy', 'busy', 'other']);
       assert.equal(await claim(), null);
@@ -89,7 +89,7 @@ for (const database of DATABASES) {
 
     test('a transfer that is to run later is not claimed before', async () => {
       const { id } = await parts.queued(bytes, { runAfter: new Date(parts.clock.now().getTime() + 5_000) });
-      const claim = () => parts.store.claim({ owner: 'worker', runningPerUserMax: 9 });
+      const claim = () => parts.store.claim({ owner: 'worker', runningPerUserMax: 9, runningPerAccountMax: 9 });
       assert.equal(await claim(), null);
       parts.clock.pass(5_000);
       assert.equal((await claim())?.id, id);
@@ -163,13 +163,16 @@ for (const database of DATABASES) {
 
     test('what a dead process held is free at the next start, without waiting for its leases', async () => {
       const { id } = await parts.queued(bytes);
-      await parts.store.claim({ owner: 'dead', runningPerUserMax: 9 });
+      await parts.store.claim({ owner: 'dead', runningPerUserMax: 9, runningPerAccountMax: 9 });
       const waiting = await parts.upload();
       await parts.store.claimReceiving(waiting.row.id, 'dead');
       assert.equal(await parts.store.claimReceiving(waiting.row.id, 'alive'), null);
 
       await parts.store.releaseAll();
-      assert.equal((await parts.store.claim({ owner: 'alive', runningPerUserMax: 9 }))?.id, id);
+      assert.equal(
+        (await parts.store.claim({ owner: 'alive', runningPerUserMax: 9, runningPerAccountMax: 9 }))?.id,
+        id,
+      );
       assert.equal((await parts.store.claimReceiving(waiting.row.id, 'alive'))?.leaseOwner, 'alive');
     });
   });

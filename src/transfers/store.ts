@@ -3,11 +3,19 @@ import type { EventBus } from '../events/bus.ts';
 import type { Clock } from '../lib/clock.ts';
 import { addMs } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
-import { Transfer, TransferEvent, TransferSlice, type TransferState } from '../storage/entities/transfer.ts';
+import { Account } from '../storage/entities/account.ts';
+import {
+  type StoredListing,
+  Transfer,
+  TransferEvent,
+  TransferSlice,
+  type TransferState,
+} from '../storage/entities/transfer.ts';
 import type { EntityManager, Storage } from '../storage/orm.ts';
 import { recordEvent } from './journal.ts';
-import { nextToRun } from './queue.ts';
+import { nextToRun, type SlotLimits } from './queue.ts';
 import { FINAL_STATES, STATE_DEADLINES_MS, stateAfter, statesBefore, type TransferAction } from './states.ts';
+import { heldBack, ITEMS_PHASE, noteItem, settleTree, spreadToItems } from './trees.ts';
 
 /**
  * How long a worker or a receiving connection is believed alive without a sign of it, in milliseconds. Leases compare the
@@ -25,10 +33,15 @@ export type NewTransfer = Pick<
 /** What a change may set beside the state. */
 export type TransferChanges = Partial<Omit<Transfer, 'id' | 'userId' | 'state' | 'revision' | 'fence'>>;
 
-export interface ClaimLimits {
+export interface ClaimLimits extends SlotLimits {
   readonly owner: string;
-  /** Transfers of one user that may run at once. Several processes may pass it by what they claim in the same moment. */
-  readonly runningPerUserMax: number;
+}
+
+/** What a folder's page adds to a tree. */
+export interface NewItems {
+  readonly items: readonly NewTransfer[];
+  /** How far the folder is read with them. */
+  readonly listing: StoredListing;
 }
 
 /**
@@ -57,6 +70,90 @@ export class TransferStore {
     return created;
   }
 
+  /**
+   * Adds a page of a folder to its tree, and keeps how far the folder is read: in one step, so that a page that was read
+   * before a crash is neither lost nor there twice. False when the folder is no longer the caller's.
+   */
+  async addItems(row: Transfer, { items, listing }: NewItems): Promise<boolean> {
+    const now = this.#clock.now();
+    const treeId = row.treeId ?? row.id;
+    const added = await this.#storage.transaction(async (em) => {
+      if (!(await isOwn(em, row))) return false;
+      const rows = items.map((item) => ({ ...EMPTY_ROW, id: newId(), runAfter: now, createdAt: now, treeId, ...item }));
+      for (let start = 0; start < rows.length; start += INSERT_BATCH) {
+        await em.insertMany(Transfer, rows.slice(start, start + INSERT_BATCH));
+      }
+      await em.nativeUpdate(Transfer, { id: row.id }, { listing });
+      if (rows.length === 0) return true;
+      const bytes = rows.reduce((sum, { bytesTotal }) => sum + (bytesTotal ?? 0), 0);
+      await em.nativeUpdate(
+        Transfer,
+        { id: treeId },
+        {
+          itemsTotal: raw('items_total + ?', [rows.length]),
+          bytesTotal: raw('coalesce(bytes_total, 0) + ?', [bytes]),
+          expiresAt: addMs(now, STATE_DEADLINES_MS.RUNNING),
+        },
+      );
+      return true;
+    });
+    if (added && items.length > 0) void this.#bus.publish('transfer.queued', { transferId: treeId });
+    return added;
+  }
+
+  /** Lets go of a tree whose folder is read: its items end it. False when it is no longer the caller's. */
+  async awaitItems({ id, fence }: Transfer): Promise<boolean> {
+    const now = this.#clock.now();
+    const tree = await this.#storage.transaction(async (em) => {
+      const count = await em.nativeUpdate(
+        Transfer,
+        { id, fence, state: 'RUNNING' },
+        {
+          phase: ITEMS_PHASE,
+          leaseOwner: null,
+          leaseUntil: null,
+          expiresAt: addMs(now, STATE_DEADLINES_MS.RUNNING),
+          ...nextRevision(),
+          ...nextFence(),
+        },
+      );
+      if (count === 0) return null;
+      await this.#record(em, id);
+      return (await this.#recorded(em, await settleTree(em, id, now))) ?? this.#find(em, id);
+    });
+    if (tree) this.#announce(tree);
+    return tree !== null;
+  }
+
+  /** A page of a tree's items, in the order in which they were found. */
+  items(treeId: string, states: readonly TransferState[] | null, afterId: string | null, limit: number) {
+    return this.#storage.fork().find(
+      Transfer,
+      {
+        treeId,
+        ...(states ? { state: { $in: [...states] } } : {}),
+        ...(afterId === null ? {} : { id: { $gt: afterId } }),
+      },
+      { orderBy: { id: 'asc' }, limit, disableIdentityMap: true },
+    );
+  }
+
+  /** The folders of a tree, those that were found last first: a folder comes before the one that it is in. */
+  foldersOf(treeId: string, beforeId: string | null, limit: number): Promise<Transfer[]> {
+    return this.#storage
+      .fork()
+      .find(
+        Transfer,
+        { treeId, listing: { $ne: null }, ...(beforeId === null ? {} : { id: { $lt: beforeId } }) },
+        { orderBy: { id: 'desc' }, limit, disableIdentityMap: true },
+      );
+  }
+
+  /** Whether the account waits for its owner to authorize it again. */
+  async isParked(accountId: string): Promise<boolean> {
+    return (await this.#storage.fork().count(Account, { id: accountId, status: 'NEEDS_REAUTHORIZATION' })) > 0;
+  }
+
   find(id: string): Promise<Transfer | null> {
     return this.#storage.fork().findOne(Transfer, { id }, { disableIdentityMap: true });
   }
@@ -68,18 +165,21 @@ export class TransferStore {
 
   /** A user's transfers that are not final, in the order in which they were made, behind `afterId`. */
   unfinished(userId: string, afterId: string | null, limit: number): Promise<Transfer[]> {
-    return this.#storage
-      .fork()
-      .find(
-        Transfer,
-        { userId, state: { $nin: [...FINAL_STATES] }, ...(afterId === null ? {} : { id: { $gt: afterId } }) },
-        { orderBy: { id: 'asc' }, limit, disableIdentityMap: true },
-      );
+    return this.#storage.fork().find(
+      Transfer,
+      {
+        userId,
+        treeId: null,
+        state: { $nin: [...FINAL_STATES] },
+        ...(afterId === null ? {} : { id: { $gt: afterId } }),
+      },
+      { orderBy: { id: 'asc' }, limit, disableIdentityMap: true },
+    );
   }
 
   /** How many uploads of the user wait for bytes, or are paused. */
   countWaiting(userId: string): Promise<number> {
-    return this.#storage.fork().count(Transfer, { userId, state: { $in: ['WAITING', 'PAUSED'] } });
+    return this.#storage.fork().count(Transfer, { userId, treeId: null, state: { $in: ['WAITING', 'PAUSED'] } });
   }
 
   async setUploadToken(id: string, uploadTokenHash: string): Promise<void> {
@@ -135,10 +235,19 @@ export class TransferStore {
           ...nextFence(),
         },
       );
-      return count === 0 ? null : this.#record(em, id);
+      return count === 0 ? null : this.#changed(em, id, action);
     });
-    if (changed) this.#announce(changed);
-    return changed;
+    for (const row of changed ?? []) this.#announce(row);
+    return changed?.[0] ?? null;
+  }
+
+  /** What follows from a change, in its transaction. Gives the row, and its tree if that changed too. */
+  async #changed(em: EntityManager, id: string, action: TransferAction): Promise<[Transfer, ...Transfer[]]> {
+    const now = this.#clock.now();
+    const row = await this.#find(em, id);
+    if (row.itemsTotal != null) await spreadToItems(em, row, action, now);
+    const tree = await this.#recorded(em, await noteItem(em, row, action, now));
+    return tree ? [row, tree] : [await this.#record(em, id)];
   }
 
   /** Stores what is no change of state: progress, a session, a heartbeat. False when the fence is no longer the caller's. */
@@ -165,10 +274,10 @@ export class TransferStore {
   }
 
   /** The next transfer that can run, now running under `owner`; null when there is none. */
-  async claim({ owner, runningPerUserMax }: ClaimLimits): Promise<Transfer | null> {
+  async claim({ owner, ...limits }: ClaimLimits): Promise<Transfer | null> {
     const now = this.#clock.now();
     const claimed = await this.#storage.transaction(async (em) => {
-      const candidate = await nextToRun(em, now, runningPerUserMax);
+      const candidate = await this.#nextFree(em, now, limits);
       if (!candidate) return null;
       await em.nativeUpdate(
         Transfer,
@@ -188,6 +297,17 @@ export class TransferStore {
     });
     if (claimed) this.#announce(claimed);
     return claimed;
+  }
+
+  /** The next to run, passing over items whose tree was held or ended. */
+  async #nextFree(em: EntityManager, now: Date, limits: SlotLimits): Promise<Transfer | null> {
+    for (;;) {
+      const candidate = await nextToRun(em, now, limits);
+      const instead = candidate && (await heldBack(em, candidate, now));
+      if (!candidate || !instead) return candidate;
+      const released = { leaseOwner: null, leaseUntil: null, ...nextRevision(), ...nextFence() };
+      await em.nativeUpdate(Transfer, { id: candidate.id }, { ...(instead as Partial<Transfer>), ...released });
+    }
   }
 
   /**
@@ -249,18 +369,23 @@ export class TransferStore {
       );
   }
 
-  /** Forgets transfers that ended before `before`, with what belongs to them. */
+  /** Forgets transfers that ended before `before`, with what belongs to them. Items go with their tree. */
   async forgetFinished(before: Date): Promise<void> {
     const old = await this.#storage
       .fork()
       .find(
         Transfer,
-        { state: { $in: [...FINAL_STATES] }, finishedAt: { $lt: before } },
+        { treeId: null, state: { $in: [...FINAL_STATES] }, finishedAt: { $lt: before } },
         { fields: ['id'], limit: FORGET_BATCH, disableIdentityMap: true },
       );
     const ids = old.map(({ id }) => id);
     if (ids.length === 0) return;
     await this.#storage.transaction(async (em) => {
+      await em.execute(
+        'delete from transfer_slices where transfer_id in (select id from transfers where tree_id in (?))',
+        [ids],
+      );
+      await em.nativeDelete(Transfer, { treeId: { $in: ids } });
       await em.nativeDelete(TransferSlice, { transferId: { $in: ids } });
       await em.nativeDelete(TransferEvent, { transferId: { $in: ids } });
       await em.nativeDelete(Transfer, { id: { $in: ids } });
@@ -276,9 +401,18 @@ export class TransferStore {
     await this.#storage.fork().nativeDelete(TransferSlice, { transferId });
   }
 
+  #find(em: EntityManager, id: string): Promise<Transfer> {
+    return em.findOneOrFail(Transfer, { id }, { disableIdentityMap: true });
+  }
+
   async #record(em: EntityManager, id: string): Promise<Transfer> {
-    const row = await em.findOneOrFail(Transfer, { id }, { disableIdentityMap: true });
-    await recordEvent(em, row, this.#clock.now());
+    const row = await this.#find(em, id);
+    return (await this.#recorded(em, row)) ?? row;
+  }
+
+  /** Of an item, no event is kept: its tree's are, and thousands of items would bury them. */
+  async #recorded<Row extends Transfer | null>(em: EntityManager, row: Row): Promise<Row> {
+    if (row && row.treeId == null) await recordEvent(em, row, this.#clock.now());
     return row;
   }
 
@@ -288,6 +422,9 @@ export class TransferStore {
     if (state === 'QUEUED') void this.#bus.publish('transfer.queued', { transferId: id });
   }
 }
+
+/** Rows inserted by one statement: PostgreSQL takes 65,535 values. */
+const INSERT_BATCH = 500;
 
 /** Rows deleted in one transaction: few enough that nobody waits for it. */
 const FORGET_BATCH = 500;
@@ -299,6 +436,16 @@ const nextFence = () => ({ fence: raw('fence + 1') });
 const EMPTY_ROW = {
   phase: null,
   route: null,
+  routeReason: null,
+  verification: null,
+  sourceAccountId: null,
+  priority: 0,
+  treeId: null,
+  itemPath: null,
+  listing: null,
+  itemsTotal: null,
+  itemsSucceeded: null,
+  itemsFailed: null,
   onConflict: 'FAIL' as const,
   sourceVersion: null,
   sealedSource: null,

@@ -1,11 +1,11 @@
 import { addMs, type Clock } from '../lib/clock.ts';
-import { CancelledError } from '../lib/errors.ts';
+import { CancelledError, ReauthorizationRequiredError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Transfer } from '../storage/entities/transfer.ts';
 import { storedFailureOf } from './failures.ts';
 import { EVENTS_KEPT_MS, type Journal } from './journal.ts';
 import type { Spool } from './spool.ts';
-import { isFinal } from './states.ts';
+import { isFinal, PARKED_DEADLINE_MS, STATE_DEADLINES_MS } from './states.ts';
 import type { TransferStore } from './store.ts';
 
 /** How old a file that no transfer needs must be, in milliseconds: its row may just be on its way. */
@@ -47,6 +47,7 @@ export class Sweeper {
     const { store, discard, log } = this.#parts;
     for (let rows = await store.expired(now, BATCH); rows.length > 0; rows = await store.expired(now, BATCH)) {
       for (const row of rows) {
+        if (await this.#parkLonger(row, now)) continue;
         const failure = new CancelledError(
           row.source.type === 'upload' && row.phase === 'RECEIVING'
             ? 'The upload expired before all of its bytes came. Start it again.'
@@ -59,6 +60,23 @@ export class Sweeper {
         log.info({ transferId: row.id, state: row.state }, 'transfer expired');
       }
     }
+  }
+
+  /**
+   * What was not begun because its account must be authorized again has the time that its owner has for that. The
+   * failure that it shows from then on says why it waits, and that it had this time.
+   */
+  async #parkLonger(row: Transfer, now: Date): Promise<boolean> {
+    const isWaiting = row.state === 'QUEUED' || (row.itemsTotal != null && row.leaseUntil == null);
+    if (!isWaiting || row.failure?.code === 'REAUTHORIZATION_REQUIRED') return false;
+    const { store } = this.#parts;
+    for (const accountId of [row.accountId, row.sourceAccountId]) {
+      if (accountId == null || !(await store.isParked(accountId))) continue;
+      const failure = storedFailureOf(new ReauthorizationRequiredError(PARKED, accountId));
+      const expiresAt = addMs(now, PARKED_DEADLINE_MS - STATE_DEADLINES_MS.QUEUED);
+      return store.update(row.id, row.state, row.fence, { failure, expiresAt });
+    }
+    return false;
   }
 
   /** The bytes of failed transfers, when nobody retried them in time. */
@@ -85,6 +103,8 @@ export class Sweeper {
     }
   }
 }
+
+const PARKED = 'The account must be authorized again: link it once more, and the transfer goes on.';
 
 /** Whether somebody may still ask for the transfer's file. A failed one's is kept for a retry, until its deadline. */
 const needsBytes = ({ state, expiresAt }: Transfer): boolean =>

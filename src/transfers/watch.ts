@@ -1,7 +1,7 @@
 import type { EventBus } from '../events/bus.ts';
 import type { TransferProgress } from '../events/topics.ts';
 import type { Transfer, TransferEvent, TransferSnapshot } from '../storage/entities/transfer.ts';
-import { Doorbell, type Ring } from './doorbell.ts';
+import { type AnnouncedProgress, Doorbell, type Ring } from './doorbell.ts';
 import type { Journal } from './journal.ts';
 import type { ProgressBoard } from './progress.ts';
 import { isFinal } from './states.ts';
@@ -50,7 +50,7 @@ export class Watch {
         const row = await this.#parts.store.find(id);
         if (!row) return;
         if (row.revision > shown) yield this.view(row);
-        else if (announced?.revision === row.revision) yield viewOf(row, announced.progress);
+        else if (announced && belongs(announced, row)) yield viewOf(row, announced.progress);
         shown = row.revision;
         if (isFinal(row.state)) return;
       }
@@ -124,11 +124,12 @@ class UserStream {
   }
 
   async *live({ progress }: Ring): AsyncGenerator<TransferNotice, void> {
-    for (const { transferId, revision, progress: announced } of progress) {
-      const row = await this.#parts.store.find(transferId);
-      // An older revision's progress is over; a newer one's state is on its way through the journal.
-      if (row?.revision === revision && (this.#shown.get(transferId) ?? revision) === revision) {
-        yield this.#notice(viewOf(row, announced));
+    for (const announced of progress) {
+      const row = await this.#parts.store.find(announced.transferId);
+      // Of an item, the tree tells.
+      if (!row || row.treeId != null || !belongs(announced, row)) continue;
+      if ((this.#shown.get(row.id) ?? row.revision) === row.revision) {
+        yield this.#notice(viewOf(row, announced.progress));
       }
     }
   }
@@ -145,11 +146,19 @@ class UserStream {
   }
 }
 
-const viewOf = (row: Transfer, progress: TransferProgress | null): TransferView => ({
-  ...row,
-  ...(progress ? { phase: progress.phase as Transfer['phase'], bytesDone: progress.bytesDone } : {}),
-  bytesPerSecond: progress?.bytesPerSecond ?? null,
-});
+/** An older revision's progress is over; a newer one's state is on its way through the journal. */
+const belongs = ({ revision }: AnnouncedProgress, row: Transfer): boolean =>
+  !isFinal(row.state) && (revision === null || revision === row.revision);
+
+function viewOf(row: Transfer, progress: TransferProgress | null): TransferView {
+  const bytesPerSecond = progress?.bytesPerSecond ?? null;
+  if (!progress) return { ...row, bytesPerSecond };
+  const phase = progress.phase as Transfer['phase'];
+  if (row.itemsTotal == null) return { ...row, phase, bytesDone: progress.bytesDone, bytesPerSecond };
+  // Of a tree, the progress is that of the items under way. The row may have counted one of them already.
+  const bytesDone = Math.min(row.bytesDone + progress.bytesDone, row.bytesTotal ?? Number.MAX_SAFE_INTEGER);
+  return { ...row, bytesDone, bytesPerSecond };
+}
 
 const restored = ({ startedAt, finishedAt, ...rest }: TransferSnapshot): Partial<Transfer> => ({
   ...rest,

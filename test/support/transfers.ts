@@ -11,6 +11,7 @@ import { createLog } from '../../src/lib/log.ts';
 import type { Transfer } from '../../src/storage/entities/transfer.ts';
 import type { Storage } from '../../src/storage/orm.ts';
 import { Engine, type EngineParts } from '../../src/transfers/engine.ts';
+import { createFreeing } from '../../src/transfers/freeing.ts';
 import { Journal } from '../../src/transfers/journal.ts';
 import { ProgressBoard } from '../../src/transfers/progress.ts';
 import { Receiver } from '../../src/transfers/receiver.ts';
@@ -138,6 +139,7 @@ async function makeParts(
       const engine = new Engine({
         ...{ store, spool, bus, clock, log, progress, owner, limits, sources },
         openDrive: async () => driver,
+        free: createFreeing({ spool, openDrive: async () => driver, log }),
         random: () => 0,
       });
       engines.push(engine);

@@ -29,10 +29,11 @@ const STATES: Readonly<Record<TransferState, string>> = {
   CANCELLED: 'Ended by its owner. Final.',
 };
 const PHASES: Readonly<Record<TransferPhase, string>> = {
-  RECEIVING: 'Bytes come in from the client.',
+  LISTING: 'The folder is read, and what is in it is queued.',
+  RECEIVING: 'Bytes come in: from the client, or from where the server fetches them.',
   HASHING: 'The hashes of the bytes are computed and compared with those promised.',
   NEGOTIATING: 'The drive is asked whether it has the bytes, and how it wants them.',
-  SENDING: 'Bytes go to the drive.',
+  SENDING: 'Bytes go to the drive; of a folder, its items are at work.',
   VERIFYING: 'The drive makes the file, and what it has is checked. Cannot be paused or cancelled.',
 };
 const ROUTES: Readonly<Record<TransferRoute, string>> = {

@@ -5,10 +5,13 @@ export const TRANSFER_KINDS = ['UPLOAD', 'TEXT', 'URL', 'IMPORT', 'COPY', 'MOVE'
 export type TransferKind = (typeof TRANSFER_KINDS)[number];
 export const TRANSFER_STATES = ['WAITING', 'QUEUED', 'RUNNING', 'PAUSED', 'SUCCEEDED', 'FAILED', 'CANCELLED'] as const;
 export type TransferState = (typeof TRANSFER_STATES)[number];
-export const TRANSFER_PHASES = ['RECEIVING', 'HASHING', 'NEGOTIATING', 'SENDING', 'VERIFYING'] as const;
+export const TRANSFER_PHASES = ['LISTING', 'RECEIVING', 'HASHING', 'NEGOTIATING', 'SENDING', 'VERIFYING'] as const;
 export type TransferPhase = (typeof TRANSFER_PHASES)[number];
 export const TRANSFER_ROUTES = ['SERVER_SIDE', 'INSTANT', 'SLICED', 'STREAMED'] as const;
 export type TransferRoute = (typeof TRANSFER_ROUTES)[number];
+/** The strongest thing that was found the same at both ends, the strongest first. */
+export const VERIFICATIONS = ['SHA256', 'SHA1', 'MD5', 'CRC32', 'SIZE', 'NONE'] as const;
+export type Verification = (typeof VERIFICATIONS)[number];
 export const CONFLICT_POLICIES = ['FAIL', 'RENAME', 'REPLACE', 'SKIP'] as const;
 export type ConflictPolicy = (typeof CONFLICT_POLICIES)[number];
 
@@ -33,6 +36,18 @@ export interface EntrySource {
   readonly type: 'entry';
   readonly accountId: string;
   readonly ref: string;
+  readonly kind: 'FILE' | 'FOLDER';
+  /** Whether its account is at the provider of the destination's. */
+  readonly sameProvider: boolean;
+  /** True hashes of its content, as its drive told them when the transfer was asked for. */
+  readonly hashes: StoredHashes;
+}
+
+/** How far the folder of a tree is read. */
+export interface StoredListing {
+  /** Where the next page begins; null: at the beginning. */
+  readonly cursor: string | null;
+  readonly done: boolean;
 }
 
 /** An address; itself it is in {@link Transfer.sealedSource}. */
@@ -67,9 +82,10 @@ const TransferSchema = defineEntity({
   name: 'Transfer',
   tableName: 'transfers',
   indexes: [
-    { name: 'transfers_claimable', properties: ['state', 'runAfter', 'id'] },
-    { name: 'transfers_of_user', properties: ['userId', 'id'] },
-    { name: 'transfers_of_user_by_state', properties: ['userId', 'state', 'id'] },
+    { name: 'transfers_claimable', properties: ['state', 'priority', 'runAfter', 'id'] },
+    { name: 'transfers_of_user', properties: ['userId', 'treeId', 'id'] },
+    { name: 'transfers_of_user_by_state', properties: ['userId', 'treeId', 'state', 'id'] },
+    { name: 'transfers_of_tree', properties: ['treeId', 'state', 'id'] },
   ],
   properties: {
     id: p.string().length(36).primary().onCreate(newId),
@@ -78,6 +94,10 @@ const TransferSchema = defineEntity({
     state: p.string().length(16).$type<TransferState>(),
     phase: p.string().length(16).$type<TransferPhase>().nullable(),
     route: p.string().length(16).$type<TransferRoute>().nullable(),
+    /** Why the bytes take this route, for a person. */
+    routeReason: p.text().nullable(),
+    /** What the entry was compared by; null before its end. */
+    verification: p.string().length(8).$type<Verification>().nullable(),
     /** The drive and folder that receive the bytes, and the entry's name there. */
     accountId: p.string().length(36),
     parentRef: p.text(),
@@ -88,6 +108,19 @@ const TransferSchema = defineEntity({
     sealedSource: p.text().nullable().hidden(),
     /** What of the source the received bytes are: its revision, ETag or the like. Null: they cannot be continued. */
     sourceVersion: p.text().nullable(),
+    /** The account that a source of another drive is in, for the slots of that account. */
+    sourceAccountId: p.string().length(36).nullable(),
+    /** 0: somebody waits for it; 1: one of many. */
+    priority: p.integer().default(0),
+    /** The transfer of a folder that this one is an item of, and its place in that folder, as `a/b.txt`. */
+    treeId: p.string().length(36).nullable(),
+    itemPath: p.text().nullable(),
+    /** Of a folder: how far it is read. */
+    listing: p.json().$type<StoredListing>().nullable(),
+    /** Of a folder that is no item: the items below it that are known, and that ended. Null: it is a file. */
+    itemsTotal: p.integer().nullable(),
+    itemsSucceeded: p.integer().nullable(),
+    itemsFailed: p.integer().nullable(),
     mimeType: p.string().length(128).nullable(),
     /** Hashes that the client promised, by algorithm, lower-case hex. */
     expectedHashes: p.json().$type<StoredHashes>(),
@@ -146,6 +179,8 @@ export interface TransferSnapshot {
   readonly state: TransferState;
   readonly phase: TransferPhase | null;
   readonly route: TransferRoute | null;
+  readonly routeReason: string | null;
+  readonly verification: Verification | null;
   readonly bytesTotal: number | null;
   readonly bytesDone: number;
   readonly attempts: number;

@@ -197,11 +197,13 @@ export type StartUploadInput = {
 export type TransferPhase =
   /** The hashes of the bytes are computed and compared with those promised. */
   | 'HASHING'
+  /** The folder is read, and what is in it is queued. */
+  | 'LISTING'
   /** The drive is asked whether it has the bytes, and how it wants them. */
   | 'NEGOTIATING'
-  /** Bytes come in from the client. */
+  /** Bytes come in: from the client, or from where the server fetches them. */
   | 'RECEIVING'
-  /** Bytes go to the drive. */
+  /** Bytes go to the drive; of a folder, its items are at work. */
   | 'SENDING'
   /** The drive makes the file, and what it has is checked. Cannot be paused or cancelled. */
   | 'VERIFYING';
