@@ -32,6 +32,7 @@ import { DownloadAllowances } from './services/allowance.ts';
 import { Audit } from './services/audit.ts';
 import { Batches } from './services/batches.ts';
 import { Changes } from './services/changes.ts';
+import { Copies } from './services/copies.ts';
 import { DirectLinks } from './services/direct-links.ts';
 import { Downloads } from './services/downloads.ts';
 import { Drives } from './services/drives.ts';
@@ -201,7 +202,6 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   const entries = new Entries(accounts, config.listCacheMs);
   const idempotency = new Idempotency({ storage, clock, timer: systemTimer });
   if (storage.dialect === 'sqlite') await idempotency.releaseAll();
-  const editing = new Editing({ accounts, entries, idempotency, log });
   const search = new Search({ accounts, log, timer: overrides.searchTimer ?? systemTimer });
   const comparisons = new Comparisons({ storage, events, clock, timer: systemTimer, log });
   const addresses = new SealedAddresses(vault);
@@ -226,6 +226,8 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     },
   });
   const transfers = new Transfers({ ...config, storage, clock, works });
+  const copies = new Copies({ accounts, entries, works, clock, log });
+  const editing = new Editing({ accounts, entries, idempotency, transfers, copies, log });
   const tokenKey = uploadTokenKey(jwtKeys);
   const planner = new UploadPlanner({ works, transfers, entries, idempotency });
   const uploads = new Uploads({ ...config, clock, works, transfers, planner, tokenKey });
@@ -306,6 +308,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     credentialLinks,
     entries,
     editing,
+    copies,
     search,
     changes,
     idempotency,

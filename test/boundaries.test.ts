@@ -129,7 +129,7 @@ describe('the source', () => {
   });
 
   it('makes no secret and no id by Math.random', () => {
-    const jitter = ['events/link.ts', 'transfers/engine.ts']; // How long to wait before the next try.
+    const jitter = ['events/link.ts', 'transfers/endings.ts']; // How long to wait before the next try.
     assert.deepEqual(
       readers(/Math\.random/).filter((file) => !jitter.includes(file)),
       [],

@@ -8,6 +8,7 @@ import './types/audit.ts';
 import './types/direct-link.ts';
 import './types/download.ts';
 import './types/change.ts';
+import './types/copy-plan.ts';
 import './types/editing.ts';
 import './types/entry.ts';
 import './types/file.ts';

@@ -1,6 +1,7 @@
 import type { ConflictPolicy, DriveEntry } from '../drives/driver.ts';
-import { AlreadyExistsError, NotFoundError, UnsupportedError } from '../lib/errors.ts';
+import { AlreadyExistsError, NotFoundError } from '../lib/errors.ts';
 import type { Accounts, OpenAccount } from './accounts.ts';
+import type { Copies } from './copies.ts';
 import { type Entries, type EntryKey, type EntryTarget, type EntryView, uncancelled } from './entries.ts';
 import type { Idempotency } from './idempotency.ts';
 import { type Act, type ItemList, ItemLists, type ItemListsOptions, type ItemResult } from './item-lists.ts';
@@ -37,9 +38,11 @@ export class Editing {
   readonly #accounts: Accounts;
   readonly #entries: Entries;
   readonly #idempotency: Idempotency;
+  readonly #copies: Copies;
   readonly #lists: ItemLists;
 
-  constructor(options: ItemListsOptions) {
+  constructor(options: ItemListsOptions & { readonly copies: Copies }) {
+    this.#copies = options.copies;
     this.#accounts = options.accounts;
     this.#entries = options.entries;
     this.#idempotency = options.idempotency;
@@ -70,12 +73,12 @@ export class Editing {
     return { account: opened.account, entry: await opened.run('rename', opened.entry.ref, name, options, call) };
   }
 
-  /** Moves each entry into a folder of its drive. @throws NotFoundError and InvalidInputError for the destination. */
+  /** Moves each entry into a folder, of its own drive or another: then by a transfer. @throws NotFoundError and InvalidInputError for the destination. */
   move(viewer: Viewer, relocation: Relocation): Promise<readonly ItemResult[]> {
     return this.#relocate(viewer, 'move', relocation);
   }
 
-  /** Copies each entry into a folder of its drive. @throws NotFoundError and InvalidInputError for the destination. */
+  /** Copies each entry into a folder, of its own drive or another: then by a transfer. @throws NotFoundError and InvalidInputError for the destination. */
   copy(viewer: Viewer, relocation: Relocation): Promise<readonly ItemResult[]> {
     return this.#relocate(viewer, 'copy', relocation);
   }
@@ -142,9 +145,9 @@ export class Editing {
       prepare: async ({ since }, call): Promise<Act> => {
         const folder = await this.#entries.resolveFolder(viewer, destination, ['input', 'destination'], call);
         return async ({ opened, ref, options }) => {
-          if (opened.account.id !== folder.account.id) {
-            await opened.driver.stat(ref, call); // What is not there is told as that.
-            throw acrossDrives(operation);
+          if (opened.account.id !== folder.account.id || isCopiedBySending(operation, opened)) {
+            const kind = operation === 'copy' ? 'COPY' : 'MOVE';
+            return this.#copies.begin(viewer, { kind, opened, ref, folder, onConflict, since, ...options });
           }
           const relocate = () => opened.run(operation, ref, folder.entry.ref, { onConflict, ...options }, call);
           return operation === 'copy' && onConflict === 'FAIL' ? unlessMade(opened, since, relocate) : relocate();
@@ -154,11 +157,9 @@ export class Editing {
   }
 }
 
-const acrossDrives = (operation: string): UnsupportedError =>
-  new UnsupportedError(
-    `Entries cannot be ${operation === 'move' ? 'moved' : 'copied'} from one drive to another yet. Download and upload them.`,
-    null,
-  );
+/** A drive that does not copy by itself, but takes uploads, gets what it has once more. */
+const isCopiedBySending = (operation: string, { driver }: OpenAccount): boolean =>
+  operation === 'copy' && !driver.copy && Boolean(driver.adopt ?? driver.upload);
 
 /**
  * Makes an entry; in an attempt after a crash, finds it made by the attempt that died: what has the name, and came after

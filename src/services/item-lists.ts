@@ -7,7 +7,7 @@ import type { Accounts, OpenAccount } from './accounts.ts';
 import { type Entries, type EntryKey, type EntryTarget, type EntryView, noSuchEntry, uncancelled } from './entries.ts';
 import type { Attempt, Idempotency } from './idempotency.ts';
 import { checkedSegments, entryAt } from './paths.ts';
-import type { TransferView } from './transfers.ts';
+import type { Transfers, TransferView } from './transfers.ts';
 import { toldOf } from './unexpected.ts';
 import type { Viewer } from './viewer.ts';
 
@@ -30,8 +30,8 @@ export interface ItemResult {
   readonly source: SourceKey | null;
   /** The entry afterwards; null when it failed, or is no more. */
   readonly entry: EntryView | null;
-  /** The job that does it, where bytes must cross drives; left out: it is done. */
-  readonly transfer?: TransferView;
+  /** The job that does it, where bytes must cross drives; left out or null: it is done. */
+  readonly transfer?: TransferView | null;
   readonly error: DomainError | null;
 }
 
@@ -47,12 +47,16 @@ export interface Item {
 }
 
 /** What is done to one item; gives the entry afterwards, null when it is no more. */
-export type Act = (item: Item) => Promise<DriveEntry | null>;
+export type Act = (item: Item) => Promise<DriveEntry | null | Elsewhere>;
+
+/** What comes of an item in another drive: a job that was begun, or an entry. */
+export type Elsewhere = { readonly transferId: string } | { readonly stays: EntryView };
 
 /** As the idempotency record keeps it. */
 export interface ItemAnswer {
   readonly source: SourceKey | null;
   readonly entry: EntryKey | null;
+  readonly transferId?: string;
   readonly failure: StoredFailure | null;
 }
 
@@ -69,6 +73,8 @@ export interface ItemListsOptions {
   readonly accounts: Accounts;
   readonly entries: Entries;
   readonly idempotency: Idempotency;
+  /** For jobs that were begun. */
+  readonly transfers: Pick<Transfers, 'findMany'>;
   readonly log: Logger;
 }
 
@@ -77,9 +83,11 @@ export class ItemLists {
   readonly #accounts: Accounts;
   readonly #entries: Entries;
   readonly #idempotency: Idempotency;
+  readonly #transfers: ItemListsOptions['transfers'];
   readonly #log: Logger;
 
-  constructor({ accounts, entries, idempotency, log }: ItemListsOptions) {
+  constructor({ accounts, entries, idempotency, transfers, log }: ItemListsOptions) {
+    this.#transfers = transfers;
     this.#accounts = accounts;
     this.#entries = entries;
     this.#idempotency = idempotency;
@@ -126,9 +134,10 @@ export class ItemLists {
     try {
       const found = await find();
       source = found.source;
-      const { account } = found.opened;
-      const entry = await act({ ...found, options });
-      if (entry === null) return { source, entry: null, failure: null };
+      const acted = await act({ ...found, options });
+      if (acted === null) return { source, entry: null, failure: null };
+      if ('transferId' in acted) return { source, entry: null, transferId: acted.transferId, failure: null };
+      const { account, entry } = 'stays' in acted ? acted.stays : { account: found.opened.account, entry: acted };
       fresh.set(keyOf({ accountId: account.id, ref: entry.ref }), { account, entry });
       return { source, entry: { accountId: account.id, ref: entry.ref }, failure: null };
     } catch (error) {
@@ -171,8 +180,12 @@ export class ItemLists {
       const view = loaded[index];
       if (view && !(view instanceof Error)) views.set(keyOf(key), view);
     }
-    return answers.map(({ source, entry, failure }) => ({
+    const ids = answers.flatMap(({ transferId }) => transferId ?? []);
+    const begun = ids.length > 0 ? await this.#transfers.findMany(viewer, ids) : [];
+    const transfers = new Map(ids.map((id, index) => [id, begun[index] ?? null]));
+    return answers.map(({ source, entry, transferId, failure }) => ({
       source,
+      transfer: (transferId !== undefined && transfers.get(transferId)) || null,
       entry: (entry && views.get(keyOf(entry))) ?? null,
       error: failure && failureOf(failure),
     }));
@@ -185,7 +198,11 @@ interface Found extends Omit<Item, 'options'> {
 
 const keyOf = ({ accountId, ref }: EntryKey): string => `${accountId}/${ref}`;
 
-function checkLengths({ entries, field = 'entries', ifRevisions }: ItemList): void {
+export function checkLengths({
+  entries,
+  field = 'entries',
+  ifRevisions,
+}: Pick<ItemList, 'entries' | 'field' | 'ifRevisions'>): void {
   if (entries.length === 0 || entries.length > ITEMS_MAX) {
     throw InvalidInputError.at(`input.${field}`, `must be from 1 to ${ITEMS_MAX}`);
   }

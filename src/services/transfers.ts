@@ -79,12 +79,24 @@ export class Transfers {
         Transfer,
         {
           userId: viewer.userId,
+          treeId: null,
           ...(states ? { state: { $in: [...states] } } : {}),
           ...(behind === null ? {} : { id: { $lt: behind } }),
         },
         { orderBy: { id: 'desc' }, limit, disableIdentityMap: true },
       ),
     );
+    return { ...page, items: page.items.map((row) => this.#works.watch.view(row)) };
+  }
+
+  /** A page of what belongs to a folder's transfer: a transfer for each file and folder in it, as they were found. */
+  async items(
+    { id, itemsTotal }: TransferView,
+    states: readonly TransferState[] | null,
+    query: PageQuery,
+  ): Promise<ItemPage<TransferView>> {
+    if (itemsTotal == null) return { items: [], cursors: [], hasNextPage: false };
+    const page = await rowPage(query, BY_ID, (behind, limit) => this.#works.store.items(id, states, behind, limit));
     return { ...page, items: page.items.map((row) => this.#works.watch.view(row)) };
   }
 
@@ -98,7 +110,7 @@ export class Transfers {
    * @throws NotFoundError; ConflictError when it has ended, is paused, or is just being finished.
    */
   async pause(viewer: Viewer, id: string): Promise<TransferView> {
-    const row = await this.#own(viewer, id);
+    const row = await this.#ownWhole(viewer, id);
     // First, so that what has come in counts.
     if (row.state === 'WAITING') await this.#works.receiver.release(id);
     const expiresAt = addMs(this.#clock.now(), STATE_DEADLINES_MS.PAUSED);
@@ -110,7 +122,7 @@ export class Transfers {
 
   /** @throws NotFoundError; ConflictError when it is not paused. */
   async resume(viewer: Viewer, id: string): Promise<TransferView> {
-    const row = await this.#own(viewer, id);
+    const row = await this.#ownWhole(viewer, id);
     const { store, watch } = this.#works;
     const now = this.#clock.now();
     const resumed =
@@ -135,7 +147,7 @@ export class Transfers {
 
   /** As {@link cancel}, for whoever has shown by other means that it may. */
   async cancelAs(userId: string, id: string): Promise<TransferView> {
-    const row = await this.#own({ userId }, id);
+    const row = await this.#ownWhole({ userId }, id);
     const changes = { phase: null, sealedSource: null, finishedAt: this.#clock.now(), expiresAt: null };
     const cancelled = await this.#works.store.change(id, 'cancel', changes, NOT_COMMITTING);
     if (!cancelled) throw await this.#refusal(id, 'cancelled', row);
@@ -148,15 +160,16 @@ export class Transfers {
    * @throws NotFoundError; ConflictError when it has not failed, or its bytes are no longer here.
    */
   async retry(viewer: Viewer, id: string): Promise<TransferView> {
-    const row = await this.#own(viewer, id);
+    const row = await this.#ownWhole(viewer, id);
     const { store, spool, watch } = this.#works;
-    const isHere = row.bytesTotal != null && (await spool.size(id)) === row.bytesTotal;
+    const isTree = row.itemsTotal != null;
+    const isHere = row.bytesTotal != null && !isTree && (await spool.size(id)) === row.bytesTotal;
     if (row.state === 'FAILED' && !isHere && !isAcquired(row.source)) {
       throw new ConflictError('The bytes of this transfer are no longer here. Upload the file again.');
     }
     const now = this.#clock.now();
     const queued = await store.change(id, 'retry', {
-      phase: isHere ? 'HASHING' : 'RECEIVING',
+      phase: isTree ? 'LISTING' : isHere ? 'HASHING' : 'RECEIVING',
       failure: null,
       finishedAt: null,
       attempts: 0,
@@ -211,6 +224,13 @@ export class Transfers {
       finishedAt: now,
     });
     return watch.view(row);
+  }
+
+  /** One that is controlled by itself. @throws ConflictError for what is part of another. */
+  async #ownWhole(viewer: Pick<Viewer, 'userId'>, id: string): Promise<Transfer> {
+    const row = await this.#own(viewer, id);
+    if (row.treeId == null) return row;
+    throw new ConflictError('This is part of the transfer of a folder: what is done to that is done to its parts.');
   }
 
   async #own(viewer: Pick<Viewer, 'userId'>, id: string): Promise<Transfer> {

@@ -28,6 +28,7 @@ export async function copyFolder(delivery: Delivery, source: EntrySource): Promi
   if (row.entryRef == null) await keep(delivery, { entryRef: parentRef });
   if (row.listing?.done) return;
   const drive = await delivery.openSourceDrive(source.accountId);
+  if (!drive.list) throw new UnsupportedError('The drive of the source does not list folders.', 'LIST');
   while (!row.listing?.done) {
     call.signal.throwIfAborted();
     const page = { cursor: row.listing?.cursor ?? null, limit: drive.capabilities.listPageMax };
@@ -112,7 +113,7 @@ const existing = ({ row, driver, call }: Delivery, name: string, ref: string | n
 async function isOwn({ row, driver, call }: Delivery, { ref, kind, createdAt }: DriveEntry): Promise<boolean> {
   if (row.attempts < 2 || kind !== 'FOLDER') return false;
   if (createdAt !== null && createdAt < addMs(startOf(row), -CLOCK_MARGIN_MS)) return false;
-  return (await driver.list(ref, {}, { cursor: null, limit: 1 }, call)).items.length === 0;
+  return (await driver.list?.(ref, {}, { cursor: null, limit: 1 }, call))?.items.length === 0;
 }
 
 const startOf = ({ startedAt, createdAt }: Transfer): Date => startedAt ?? createdAt;

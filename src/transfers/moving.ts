@@ -35,7 +35,7 @@ async function verifyCopy(delivery: Delivery, expected: ExpectedBytes): Promise<
     throw new IntegrityError('The drive does not have the copy that it made. The source was left where it is.');
   }
   const verification = verificationOf(copy, expected);
-  if (verification !== 'NONE') return verification;
+  if (verification !== 'NOTHING') return verification;
   throw new IntegrityError(
     'The drive tells nothing that the copy could be compared by. It is there, and the source was left where it is.',
   );
@@ -68,6 +68,7 @@ export async function endTreeMove(delivery: Delivery, source: EntrySource): Prom
 
 /** Whether the folder is no more. */
 async function removeIfEmpty(drive: Driver, ref: string, delivery: Delivery): Promise<boolean> {
+  if (!drive.list) return false;
   const page = await orGone(drive.list(ref, {}, { cursor: null, limit: 1 }, delivery.call));
   if (page === null) return true;
   if (page.items.length > 0 || page.nextCursor !== null) return false;

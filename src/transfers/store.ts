@@ -149,6 +149,24 @@ export class TransferStore {
       );
   }
 
+  /** The copy of an entry into a folder that the user asked for since then: by an attempt whose answer was lost. */
+  async findCopy(wanted: {
+    readonly userId: string;
+    readonly since: Date;
+    readonly ref: string;
+    readonly parentRef: string;
+  }): Promise<Transfer | null> {
+    const { userId, since, ref, parentRef } = wanted;
+    const rows = await this.#storage
+      .fork()
+      .find(
+        Transfer,
+        { userId, treeId: null, parentRef, createdAt: { $gte: since }, kind: { $in: ['COPY', 'MOVE'] } },
+        { orderBy: { id: 'desc' }, limit: COPIES_LOOKED_AT, disableIdentityMap: true },
+      );
+    return rows.find(({ source }) => source.type === 'entry' && source.ref === ref) ?? null;
+  }
+
   /** Whether the account waits for its owner to authorize it again. */
   async isParked(accountId: string): Promise<boolean> {
     return (await this.#storage.fork().count(Account, { id: accountId, status: 'NEEDS_REAUTHORIZATION' })) > 0;
@@ -422,6 +440,9 @@ export class TransferStore {
     if (state === 'QUEUED') void this.#bus.publish('transfer.queued', { transferId: id });
   }
 }
+
+/** A list of copies has at most a hundred entries. */
+const COPIES_LOOKED_AT = 200;
 
 /** Rows inserted by one statement: PostgreSQL takes 65,535 values. */
 const INSERT_BATCH = 500;

@@ -31,7 +31,7 @@ async function opened(
   const source = await open({
     source: { type: 'url', named: given.named ?? false },
     ...{ transferId: 'transfer', userId: 'user', sealed: 'a.test' },
-    ...{ offset: given.offset ?? 0, version: given.version ?? null },
+    ...{ offset: given.offset ?? 0, version: given.version ?? null, sizeBytes: null },
     call: { signal: new AbortController().signal },
   });
   return { source, asked };

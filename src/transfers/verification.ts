@@ -14,12 +14,12 @@ type Told = Pick<DriveEntry, 'sizeBytes' | 'hashes'>;
 
 /** The strongest thing that a drive tells of a file and that is as expected. Of what {@link differs}, nothing counts. */
 export function verificationOf(entry: Told, expected: ExpectedBytes): Verification {
-  if (differs(entry, expected)) return 'NONE';
+  if (differs(entry, expected)) return 'NOTHING';
   const strongest = VERIFICATIONS.find(
-    (by) => by !== 'SIZE' && by !== 'NONE' && entry.hashes[by] !== undefined && expected.hashes[by] !== undefined,
+    (by) => by !== 'SIZE' && by !== 'NOTHING' && entry.hashes[by] !== undefined && expected.hashes[by] !== undefined,
   );
   if (strongest) return strongest;
-  return entry.sizeBytes !== null && entry.sizeBytes === expected.sizeBytes ? 'SIZE' : 'NONE';
+  return entry.sizeBytes !== null && entry.sizeBytes === expected.sizeBytes ? 'SIZE' : 'NOTHING';
 }
 
 /** Whether a drive has other bytes, by anything that it tells. */

@@ -158,7 +158,8 @@ builder.mutationField('moveEntries', (t) =>
     skipTypeScopes: true,
     authScopes: { scope: 'WRITE' },
     errors: { types: [...DRIVE_ERRORS] },
-    description: 'Moves files and folders into a folder.',
+    description:
+      'Moves files and folders into a folder. Into another drive it is a `transfer`, which removes the source when the copy is there, has been compared, and the source has not changed since.',
     args: { input: t.arg({ type: MoveEntriesInput, required: true, description: 'What, and where.' }) },
     resolve: async (_root, { input }, context) =>
       withRefs(
@@ -188,7 +189,8 @@ builder.mutationField('copyEntries', (t) =>
     skipTypeScopes: true,
     authScopes: { scope: 'WRITE' },
     errors: { types: [...DRIVE_ERRORS] },
-    description: 'Copies files, and folders with all that is in them, into a folder.',
+    description:
+      'Copies files, and folders with all that is in them, into a folder. Into another drive it is a `transfer`; `planCopy` tells before what it would take.',
     args: { input: t.arg({ type: CopyEntriesInput, required: true, description: 'What, and where.' }) },
     resolve: async (_root, { input }, context) =>
       withRefs(

@@ -1,6 +1,12 @@
 import { ConflictError, NotFoundError } from '../../lib/errors.ts';
 import type { TransferView } from '../../services/transfers.ts';
-import type { TransferKind, TransferPhase, TransferRoute, TransferState } from '../../storage/entities/transfer.ts';
+import type {
+  TransferKind,
+  TransferPhase,
+  TransferRoute,
+  TransferState,
+  Verification,
+} from '../../storage/entities/transfer.ts';
 import { builder } from '../builder.ts';
 import { connectionComplexity, pageQuery, toConnection } from '../connection.ts';
 import { viewerOf } from '../context.ts';
@@ -43,6 +49,15 @@ const ROUTES: Readonly<Record<TransferRoute, string>> = {
   STREAMED: 'In one piece.',
 };
 
+const VERIFICATIONS: Readonly<Record<Verification, string>> = {
+  SHA256: 'Its SHA-256.',
+  SHA1: 'Its SHA-1.',
+  MD5: 'Its MD5.',
+  CRC32: 'Its CRC-32.',
+  SIZE: 'Its size only: the drive tells no hash of the bytes.',
+  NOTHING: 'Nothing: the drive tells neither hash nor size.',
+};
+
 const TransferKindEnum = builder.enumType('TransferKind', {
   description: 'Where the bytes of a transfer come from.',
   values: enumValues(KINDS),
@@ -55,10 +70,26 @@ const TransferPhaseEnum = builder.enumType('TransferPhase', {
   description: 'What a transfer does just now.',
   values: enumValues(PHASES),
 });
-const TransferRouteEnum = builder.enumType('TransferRoute', {
+export const TransferRouteEnum = builder.enumType('TransferRoute', {
   description: 'Which way the bytes take to their drive.',
   values: enumValues(ROUTES),
 });
+
+const TransferVerificationEnum = builder.enumType('TransferVerification', {
+  description: 'What was compared at both ends. A client should expect values that it does not know yet.',
+  values: enumValues(VERIFICATIONS),
+});
+
+const TransferItemCounts = builder
+  .objectRef<{ readonly total: number; readonly succeeded: number; readonly failed: number }>('TransferItemCounts')
+  .implement({
+    description: 'How the parts of a folder that is copied stand.',
+    fields: (t) => ({
+      total: t.exposeInt('total', { description: 'All that are known; it grows while the folder is read.' }),
+      succeeded: t.exposeInt('succeeded', { description: 'Those that are done.' }),
+      failed: t.exposeInt('failed', { description: 'Those that failed; each says why.' }),
+    }),
+  });
 
 export const Transfer = builder.objectRef<TransferView>('Transfer');
 
@@ -81,6 +112,42 @@ builder.node(Transfer, {
       nullable: true,
       description: 'Which way the bytes take; null before that is known, and where nothing had to be moved.',
     }),
+    routeReason: t.exposeString('routeReason', {
+      nullable: true,
+      description: 'Why the bytes take this route, for a person; null before that is known.',
+    }),
+    verification: t.expose('verification', {
+      type: TransferVerificationEnum,
+      nullable: true,
+      description:
+        'The strongest thing that both ends tell of the bytes and that was found the same; null before its end.',
+    }),
+    estimatedSecondsLeft: t.field({
+      type: 'Int',
+      nullable: true,
+      description:
+        'How long the present phase still takes at its present speed, in seconds; null while nothing moves. Of a folder that is still being read it is too little.',
+      resolve: secondsLeft,
+    }),
+    source: t.field({
+      type: EntryInterface,
+      nullable: true,
+      description:
+        'What is copied or moved, as it is now; null when it is gone, is no entry, or is no longer yours to see.',
+      resolve: ({ source }, _args, { loaders }) =>
+        source.type === 'entry' ? loaders.entry.load({ accountId: source.accountId, ref: source.ref }) : null,
+    }),
+    itemPath: t.exposeString('itemPath', {
+      nullable: true,
+      description: 'Of a part of a folder: its place in it, as in `a/b.txt`; null of everything else.',
+    }),
+    itemCounts: t.field({
+      type: TransferItemCounts,
+      nullable: true,
+      description: 'How many files and folders the folder has, as far as it is read; null of a file.',
+      resolve: ({ itemsTotal, itemsSucceeded, itemsFailed }) =>
+        itemsTotal == null ? null : { total: itemsTotal, succeeded: itemsSucceeded ?? 0, failed: itemsFailed ?? 0 },
+    }),
     name: t.exposeString('name', {
       description: 'The name that was asked for. The entry may have another: see the policy `RENAME`.',
     }),
@@ -91,7 +158,8 @@ builder.node(Transfer, {
     }),
     bytesDone: t.expose('bytesDone', {
       type: 'ByteCount',
-      description: 'How many bytes the present phase has done: it begins anew with each phase.',
+      description:
+        'How many bytes the present phase has done: it begins anew with each phase. Of a folder, the bytes of its items that the drive has.',
     }),
     bytesPerSecond: t.exposeFloat('bytesPerSecond', {
       nullable: true,
@@ -158,10 +226,32 @@ const TransferConnection = builder.connectionObject(
   { name: 'TransferEdge', description: 'A transfer and its place in the list.' },
 );
 
+builder.objectField(Transfer, 'items', (t) =>
+  t.field({
+    type: TransferConnection,
+    description: 'The parts of a folder, in the order in which they were found; none of a file. They are no events.',
+    complexity: connectionComplexity,
+    args: {
+      first: t.arg.int({ description: 'At most this many, from 1 to 100. Default 50.' }),
+      after: t.arg.string({ description: 'A cursor of the same listing, to begin behind it.' }),
+      states: t.arg({
+        type: [TransferStateEnum],
+        required: { list: false, items: true },
+        description: 'Only those in these states, as in `[FAILED]`; left out: all.',
+      }),
+    },
+    resolve: async (transfer, { states, ...page }, { services }) => {
+      const query = pageQuery(page);
+      return toConnection(await services.transfers.items(transfer, states ?? null, query), query.after);
+    },
+  }),
+);
+
 builder.objectField(UserType, 'transfers', (t) =>
   t.field({
     type: TransferConnection,
-    description: 'The transfers of the user, the newest first; none of anybody but yourself.',
+    description:
+      'The transfers of the user, the newest first; none of anybody but yourself. The parts of a folder are its `items`.',
     complexity: connectionComplexity,
     args: {
       first: t.arg.int({ description: 'At most this many, from 1 to 100. Default 50.' }),
@@ -196,7 +286,8 @@ const CONTROLS = {
     'Holds a transfer of yours until it is resumed. An upload takes no bytes meanwhile (423), and keeps those that it has for a week.',
   resume: 'Goes on with a paused transfer of yours.',
   cancel: 'Ends a transfer of yours for good, and frees its bytes. Nothing of it becomes visible.',
-  retry: 'Tries a failed transfer of yours once more, as long as its bytes are here: for a day.',
+  retry:
+    'Tries a failed transfer of yours once more, as long as its bytes are here: for a day. Of a folder, those of its items that failed.',
 } as const;
 
 for (const action of Object.keys(CONTROLS) as (keyof typeof CONTROLS)[]) {
@@ -251,6 +342,16 @@ builder.subscriptionField('transferEvents', (t) =>
     resolve: (event) => event,
   }),
 );
+
+/** Rounded up: what is nearly done still takes a second. */
+function secondsLeft({ bytesTotal, bytesDone, bytesPerSecond }: TransferView): number | null {
+  if (bytesTotal == null || bytesPerSecond === null || bytesPerSecond <= 0) return null;
+  const seconds = Math.ceil((bytesTotal - bytesDone) / bytesPerSecond);
+  return seconds >= 0 && seconds <= SECONDS_MAX ? seconds : null;
+}
+
+/** More would be no answer, but an accident of a slow moment: a year. */
+const SECONDS_MAX = 365 * 86_400;
 
 /** The row's id in a global one; of any other id one that nobody has. */
 const transferId = (id: string | number): string => decodeIdOf(String(id), 'Transfer') ?? '';

@@ -10,7 +10,7 @@ export type TransferPhase = (typeof TRANSFER_PHASES)[number];
 export const TRANSFER_ROUTES = ['SERVER_SIDE', 'INSTANT', 'SLICED', 'STREAMED'] as const;
 export type TransferRoute = (typeof TRANSFER_ROUTES)[number];
 /** The strongest thing that was found the same at both ends, the strongest first. */
-export const VERIFICATIONS = ['SHA256', 'SHA1', 'MD5', 'CRC32', 'SIZE', 'NONE'] as const;
+export const VERIFICATIONS = ['SHA256', 'SHA1', 'MD5', 'CRC32', 'SIZE', 'NOTHING'] as const;
 export type Verification = (typeof VERIFICATIONS)[number];
 export const CONFLICT_POLICIES = ['FAIL', 'RENAME', 'REPLACE', 'SKIP'] as const;
 export type ConflictPolicy = (typeof CONFLICT_POLICIES)[number];
