@@ -74,9 +74,12 @@ export class Intake {
 
   /** @throws InvalidInputError for what is no address of a file that may be fetched. */
   checkUrl(url: string): void {
-    const fault = url.length > URL_LENGTH_MAX ? `must be at most ${URL_LENGTH_MAX} characters` : null;
-    const told = fault ?? this.#parts.urlFault(url);
-    if (told !== null) throw InvalidInputError.at('input.url', told);
+    if (url.length > URL_LENGTH_MAX)
+      throw InvalidInputError.at('input.url', `must be at most ${URL_LENGTH_MAX} characters`);
+    // Of other spellings that a parser still understands it is not sure that everybody understands the same.
+    const isPlain = /^https?:\/\/[^/\\\s]/i.test(url);
+    const fault = this.#parts.urlFault(url) ?? (isPlain ? null : 'must begin with http:// or https://');
+    if (fault !== null) throw InvalidInputError.at('input.url', fault);
   }
 
   /** Makes the transfer of this id, which fetches. The address has been looked at; it is kept sealed. */
