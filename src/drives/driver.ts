@@ -165,7 +165,7 @@ export interface SlicedUpload {
   abort(session: UploadSession, call: CallContext): Promise<void>;
 }
 
-/** A whole, verified file on this machine, which the drive may take over (the file is gone from `path` afterwards). */
+/** A whole, verified file on this machine, which the drive may take over (then it is gone from `path`) or send. */
 export interface SpooledFile {
   readonly path: string;
   readonly sizeBytes: number;
@@ -539,7 +539,7 @@ export interface Driver {
   /** A link that a client can follow itself. */
   link?(ref: string, call: CallContext): Promise<ProviderLink>;
 
-  /** Takes a spooled file over without sending it anywhere: only of drives whose bytes are on this machine. */
+  /** Takes a spooled file in one piece: of drives whose bytes are on this machine, and of those that know no slices. */
   adopt?(plan: UploadPlan, file: SpooledFile, call: CallContext): Promise<DriveEntry>;
 }
 

@@ -1,11 +1,12 @@
 import { baidu } from './baidu/drive.ts';
 import type { DriveDefinition } from './driver.ts';
 import { local } from './local/drive.ts';
+import { netdisk } from './netdisk/drive.ts';
 import { pan115 } from './pan115/drive.ts';
 import { pan123 } from './pan123/drive.ts';
 
 /** Every kind of drive. A new one adds its name here, and nothing else changes. */
-export const DRIVES = [local, baidu, pan115, pan123] as const;
+export const DRIVES = [local, baidu, pan115, pan123, netdisk] as const;
 
 export type DriveId = (typeof DRIVES)[number]['id'];
 

@@ -39,7 +39,7 @@ export function faultsSuite(drive: Subject): void {
         const folder = await drive.newFolder();
         await drive.put(folder.ref, 'here.txt');
         faults?.arm(fault, 1);
-        assert.deepEqual(await drive.names(folder.ref), ['here.txt']);
+        assert.deepEqual(await drive.seen(folder.ref, 'here'), ['here.txt']);
       });
     }
 

@@ -112,6 +112,13 @@ export class Subject {
     return entries.map(({ name }) => name);
   }
 
+  /** The names in a folder that have a text in them, as the provider tells them by what it has. */
+  async seen(folderRef: string, query: string): Promise<string[]> {
+    if (this.driver.list) return (await this.names(folderRef)).filter((name) => name.includes(query));
+    const found = await this.run('searchByName', { query, folderRef }, FIRST_PAGE, call);
+    return found.items.map(({ name }) => name);
+  }
+
   /** Has the provider asked for something that changes nothing: a list where there is one, else a search. */
   look(context = call): Promise<Page<DriveEntry>> {
     const { driver } = this;
