@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { type NetdiskFixture, openNetdiskFixture } from '../../../test/conformance/fixtures/netdisk.ts';
+import type { ConflictPolicy } from '../driver.ts';
+
+const call = { signal: new AbortController().signal };
+
+describe('what is peculiar to a Netdisk server', () => {
+  let fixture: NetdiskFixture;
+  before(async () => {
+    fixture = await openNetdiskFixture();
+    fixture.user.world.put('/docs', null);
+  });
+  after(() => fixture.close());
+  beforeEach(() => fixture.fake.clear());
+
+  const content = async (ref: string, range: Parameters<typeof fixture.drive.driver.read>[1] = null): Promise<string> =>
+    Buffer.concat(await (await fixture.drive.driver.read(ref, range, call)).toArray()).toString();
+  const put = async (name: string, text: string, onConflict: ConflictPolicy = 'FAIL') => {
+    const file = await fixture.spool(Buffer.from(text));
+    const plan = { parentRef: '/docs', name, sizeBytes: file.sizeBytes, hashes: {}, onConflict };
+    return fixture.drive.run('adopt', plan, file, call);
+  };
+
+  it('a file of JSON is given as it is, and whole or in part', async () => {
+    const text = JSON.stringify({ code: 404, other: 'x'.repeat(100) });
+    await put('a.json', text);
+    assert.equal(await content('/docs/a.json'), text);
+    assert.equal(await content('/docs/a.json', { start: 2, end: 5 }), text.slice(2, 6));
+    assert.equal(await content('/docs/a.json', { start: text.length - 1, end: null }), '}');
+  });
+
+  it('a failure that comes with HTTP 200 in place of a file is no file', async () => {
+    // A file of just these bytes would be taken for one: the server leaves no way to tell.
+    await put('b.json', '{"code":404,"state":"exception","msg":"file not found","data":null}');
+    await assert.rejects(content('/docs/b.json'), { category: 'not_found', providerCode: '404' });
+  });
+
+  it('a look at what is not there makes no folder', async () => {
+    await assert.rejects(content('/docs/nowhere'), { category: 'not_found' });
+    assert.equal(fixture.user.world.kindOf('/docs/nowhere'), null);
+  });
+
+  it('a name that is taken: refused, numbered, skipped or replaced', async () => {
+    await put('c.txt', 'old');
+    await assert.rejects(put('c.txt', 'new'), { category: 'already_exists', existingRef: '/docs/c.txt' });
+    assert.equal((await put('c.txt', 'numbered', 'RENAME')).ref, '/docs/c (2).txt');
+    assert.equal((await put('c.txt', 'skipped', 'SKIP')).ref, '/docs/c.txt');
+    assert.equal(await content('/docs/c.txt'), 'old');
+    const replaced = await put('c.txt', 'replaced', 'REPLACE');
+    assert.deepEqual([replaced.ref, await content('/docs/c.txt')], ['/docs/c.txt', 'replaced']);
+    assert.deepEqual(
+      fixture.user.world.namesIn('/docs').filter((name) => name.startsWith('c') || name.startsWith('.')),
+      ['c (2).txt', 'c.txt'],
+    );
+    await assert.rejects(
+      put('docs', 'x', 'REPLACE').then(() => put('../docs', 'x')),
+      { category: 'invalid_argument' },
+    );
+  });
+
+  it('a link for a quarter of an hour leads to the bytes without a token', async () => {
+    await put('d.txt', 'linked');
+    const { url, headers, expiresAt } = await fixture.drive.run('link', '/docs/d.txt', call);
+    assert.deepEqual(headers, {});
+    assert.ok(Math.abs((expiresAt?.getTime() ?? 0) - Date.now() - 15 * 60_000) < 60_000);
+    assert.equal(await (await fetch(url)).text(), 'linked');
+    await assert.rejects(fixture.drive.run('link', '/docs', call), { category: 'wrong_kind' });
+  });
+
+  it('a share is of one file, and keeps nothing that the server does not', async () => {
+    const options = { days: null, password: null, remark: null, ticket: null };
+    const share = await fixture.drive.run('shares.create', ['/docs/d.txt'], options, call);
+    assert.equal(share.expiresAt, null);
+    for (const [refs, more] of [
+      [['/docs/d.txt', '/docs/c.txt'], {}],
+      [['/docs/d.txt'], { remark: 'For you' }],
+    ] as const) {
+      const made = fixture.drive.run('shares.create', refs, { ...options, ...more }, call);
+      await assert.rejects(made, { category: 'invalid_argument' });
+    }
+  });
+
+  it('another’s files are not seen, and no password or token is logged', async () => {
+    const other = fixture.fake.createUser();
+    other.world.put('/theirs.txt', Buffer.from('x'));
+    const drive = await fixture.openAnother(other);
+    assert.equal((await drive.driver.stat('/theirs.txt', call)).name, 'theirs.txt');
+    await assert.rejects(fixture.drive.driver.stat('/theirs.txt', call), { category: 'not_found' });
+    assert.ok(fixture.lines.length > 0);
+    const logged = fixture.lines.join('');
+    for (const secret of [other.password, fixture.user.password, 'eyJhbGci']) assert.ok(!logged.includes(secret));
+  });
+});
