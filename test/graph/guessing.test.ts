@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { findDomainError, UnavailableError } from '../../src/lib/errors.ts';
+import { findDomainError, RateLimitedError, UnavailableError } from '../../src/lib/errors.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { identify, type Person, registerUser, whoIs } from '../support/people.ts';
 
@@ -137,5 +137,10 @@ test('500 who sign in at the same moment are served or refused soon, and others 
   assert.ok(unavailable.length > 0, 'the queue has an end');
   for (const error of unavailable) assert.ok(error.retryable && error.retryAt);
   for (const error of refusals) assert.ok(findDomainError(error), String(error));
-  assert.ok(refusals.length < 500, 'those who stood in it were served');
+  // Whether they were who they said: which of them come first is chance.
+  const answered = outcomes.length - refusals.filter(isTurnedAway).length;
+  assert.ok(answered > 0, 'those who stood in it were served');
 });
+
+const isTurnedAway = (error: unknown): boolean =>
+  error instanceof UnavailableError || error instanceof RateLimitedError;
