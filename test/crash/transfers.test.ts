@@ -10,6 +10,6 @@ test('a server that is killed again and again, before clouds that fail, loses an
   const report = await crashTransfers({ transfers: 12, kills: 3, seed, faultRate: 0.05, bytesMax: 1024 * 1024 });
   t.diagnostic(JSON.stringify(report));
   assert.ok(report.kills >= 2, 'it was killed while files came in');
-  const lost = report.failures.filter((line) => !line.includes('UNSUPPORTED'));
-  assert.ok(lost.length <= 3, 'what fails may pass, and is retried');
+  // A drive may refuse again and again, whatever is retried; not so often.
+  assert.ok(report.failures.length <= 3, report.failures.join('\n'));
 });

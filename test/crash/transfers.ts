@@ -95,7 +95,7 @@ export async function crashTransfers(run: CrashRun): Promise<CrashReport> {
     const work = new Work({ server, clouds, web, importDir, run, jobs });
     await work.prepare();
     plan.rate = run.faultRate;
-    await Promise.all([work.doAll(), killOften(server, random, run.kills, work.isDone)]);
+    await Promise.all([work.doAll(), killOften(server, random, run.kills, work.isDone, work.progress)]);
     plan.rate = 0;
     await work.verify();
     await server.stop();
@@ -197,6 +197,8 @@ class Work {
   }
 
   readonly isDone = (): boolean => this.#done;
+  /** What part of the jobs has ended. */
+  readonly progress = (): number => this.#outcomes.length / this.#parts.jobs.length;
 
   /** Registers, links each cloud, and puts in place what will be copied and fetched. */
   async prepare(): Promise<void> {
@@ -225,12 +227,10 @@ class Work {
   }
 
   async doAll(): Promise<void> {
-    const { jobs, server, run } = this.#parts;
-    const next = jobs.entries();
+    const { jobs, run } = this.#parts;
+    const next = jobs.values();
     const client = async (): Promise<void> => {
-      for (const [index, job] of next) {
-        // Spread over the kills: otherwise all would be done before the second one.
-        while (server.kills < Math.floor((index * run.kills) / jobs.length)) await delay(RETRY_MS);
+      for (const job of next) {
         const outcome = await this.#do(job);
         this.#outcomes.push(outcome);
         run.log?.(`${this.#outcomes.length}/${jobs.length} ${job.name} to ${job.target}: ${outcome.reason ?? 'there'}`);
