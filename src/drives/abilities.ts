@@ -17,7 +17,7 @@ const ABILITY_ACTS = {
   RECYCLE_LIST: ['recycleBin.list'],
   RECYCLE_RESTORE: ['recycleBin.restore'],
   RECYCLE_PURGE: ['recycleBin.purge', 'recycleBin.empty'],
-  UPLOAD: ['upload.begin', 'upload.putSlice', 'upload.complete', 'upload.abort', 'adopt'],
+  UPLOAD: ['upload.begin', 'upload.putSlice', 'upload.complete', 'upload.abort', 'upload.putWhole', 'adopt'],
   INSTANT_UPLOAD: ['instantUpload'],
   RESUMABLE_UPLOAD: ['upload.putSlice'],
   SHARE_CREATE: ['shares.create'],

@@ -163,6 +163,13 @@ export interface SlicedUpload {
     call: CallContext,
   ): Promise<DriveEntry>;
   abort(session: UploadSession, call: CallContext): Promise<void>;
+  /** Most bytes that {@link putWhole} is for; there slices would only cost more requests. */
+  readonly wholeBytesMax?: number;
+  /**
+   * Makes a small file of all its bytes in one request. With its answer the file is there. `unsupported`: this account has
+   * no such way, and slices are sent.
+   */
+  putWhole?(plan: UploadPlan, bytes: Uint8Array, call: CallContext): Promise<DriveEntry>;
 }
 
 /** A whole, verified file on this machine, which the drive may take over (then it is gone from `path`) or send. */

@@ -7,6 +7,7 @@ import { sendingRoute } from './routes.ts';
 import { sendSlices } from './sliced.ts';
 import { COMMIT_PHASE } from './states.ts';
 import { verifyEntry } from './verification.ts';
+import { sendWhole } from './whole.ts';
 
 /**
  * Brings bytes that are here into the drive by the best way that it has: taking the file over, finding that it has the
@@ -39,7 +40,8 @@ async function send(delivery: Delivery, hashes: Hashes & { readonly SHA256: stri
     if (entry) return { entry, route: 'INSTANT', reason: HIT, hashes };
   }
   if (!driver.upload || !sending) throw new UnsupportedError('This drive does not take uploads.', 'UPLOAD');
-  const sent = await sendSlices(delivery, driver.upload, plan);
+  const whole = await sendWhole(delivery, driver.upload, plan);
+  const sent = whole ? ({ entry: whole, route: 'SLICED' } as const) : await sendSlices(delivery, driver.upload, plan);
   await verifyEntry(delivery, sent.entry, plan);
   return { ...sent, reason: sent.route === 'INSTANT' ? HIT : sending.reason, hashes };
 }

@@ -152,6 +152,7 @@ const EXAMPLE_ARGS: Readonly<Record<Operation, readonly unknown[]>> = {
   'upload.putSlice': [PLAN, SESSION, 0, new Uint8Array(1)],
   'upload.complete': [PLAN, SESSION, []],
   'upload.abort': [SESSION],
+  'upload.putWhole': [PLAN, new Uint8Array(1)],
   'shares.create': [['x'], SHARE],
   'shares.list': [PAGE],
   'shares.update': ['x', {}],

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { ConflictPolicy, UploadPlan } from '../../src/drives/driver.ts';
 import { bytesOf, call, failure, type Subject } from './subject.ts';
 
 /** Bytes come out as they went in, or not at all. */
@@ -173,6 +174,44 @@ export async function bytesSuite(drive: Subject): Promise<void> {
         assert.equal(file.ref, old.ref);
         assert.equal(String(await drive.content(old.ref)), 'old');
       });
+    });
+  });
+
+  describe('small files in one request', {
+    skip: drive.driver.upload?.putWhole ? false : 'this drive takes them in slices',
+  }, () => {
+    const put = (plan: UploadPlan, bytes: Uint8Array) => drive.run('upload.putWhole', plan, bytes, call);
+
+    it('are there with the answer, bytes and all', async () => {
+      const { plan, bytes } = await newPlan('whole', 5000);
+      const file = await put(plan, bytes);
+      assert.equal(file.sizeBytes, 5000);
+      assert.ok((await drive.content(file.ref)).equals(bytes));
+      assert.deepEqual(await drive.names(plan.parentRef), [plan.name]);
+    });
+
+    it('are refused when they are not what was promised', async () => {
+      const { plan, bytes } = await newPlan('not whole');
+      const flipped = Buffer.from(bytes);
+      flipped[0] = (flipped[0] ?? 0) ^ 1;
+      await failure(put(plan, bytes.subarray(1)), 'corrupted');
+      await failure(put(plan, flipped), 'corrupted');
+      await failure(put({ ...plan, parentRef: 'no such folder' }, bytes), 'not_found');
+      assert.deepEqual(await drive.names(plan.parentRef), []);
+    });
+
+    it('keep to what is asked when the name is taken', async () => {
+      const { plan, bytes } = await newPlan('taken');
+      const old = await put(plan, bytes);
+      const other = bytesOf(900, 'another');
+      const another = (onConflict: ConflictPolicy) => ({ ...drive.plan(plan.parentRef, plan.name, other), onConflict });
+      const error = await failure(put(another('FAIL'), other), 'already_exists');
+      assert.equal(error.existingRef, old.ref);
+      assert.equal((await put(another('SKIP'), other)).ref, old.ref);
+      assert.notEqual((await put(another('RENAME'), other)).name, plan.name);
+      const replaced = await put(another('REPLACE'), other);
+      assert.ok((await drive.content(replaced.ref)).equals(other));
+      assert.equal((await drive.names(plan.parentRef)).length, 2);
     });
   });
 

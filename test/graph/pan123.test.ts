@@ -12,6 +12,7 @@ import { patch, settled, startUpload } from '../support/uploads.ts';
 type Answer = any;
 
 const SLICE_BYTES = 256 * 1024;
+const SINGLE = '/upload/v2/file/single/create';
 const ERROR = '__typename ... on UserError { code message }';
 const RESULTS = `results { entry { id name } error { ${ERROR} } }`;
 const CHILDREN = `query ($id: ID!) { node(id: $id) { ... on CloudAccount { status root { id children(first: 50, maxAgeSeconds: 0) {
@@ -157,6 +158,24 @@ describe('an account at 123pan', { timeout: 170_000 }, () => {
     await patch(twin.uploadUrl, 0, bytes);
     const { state, route } = await settled(app, person, twin.transfer.id);
     assert.deepEqual([state, route, fake.slicesReceived], ['SUCCEEDED', 'INSTANT', 3]);
+  });
+
+  it('sends a small file in one request, and in slices where there is no such call', async () => {
+    const send = async (name: string): Promise<Answer> => {
+      const bytes = randomBytes(1000);
+      const started = await startUpload(app, person, { parent: { id: rootId }, name, size: bytes.length });
+      await patch(started.uploadUrl, 0, bytes);
+      const done = await settled(app, person, started.transfer.id);
+      assert.equal(done.state, 'SUCCEEDED', JSON.stringify(done));
+      assert.ok(fake.bytesAt(user, `/${name}`)?.equals(bytes));
+    };
+    const before = fake.slicesReceived;
+    await send('small.bin');
+    assert.deepEqual([fake.count(SINGLE), fake.slicesReceived - before], [1, 0]);
+    fake.settings.missing = [SINGLE];
+    await send('other small.bin');
+    assert.deepEqual([fake.count(SINGLE), fake.slicesReceived - before], [2, 1]);
+    fake.settings.missing = [];
   });
 
   it('gives a download through this server only: the link is good in one city', async () => {

@@ -254,6 +254,21 @@ describe('123pan', { timeout: 60_000 }, () => {
       assert.equal(pan.fake.count(SLICE_PATH), 0);
     });
 
+    it('that are small go in one request, and are found when its answer says nothing, or is lost', async () => {
+      const bytes = bytesOf(1000, 'single');
+      const put = (name: string) => subject.run('upload.putWhole', subject.plan('0', name, bytes), bytes, call);
+      await put('a.bin');
+      assert.equal(last('/upload/v2/file/single/create')?.status, 200);
+      assert.equal(pan.fake.count('/upload/v2/file/create'), 0);
+      pan.fake.settings.singleIncomplete = true;
+      assert.equal((await put('b.bin')).ref, refOf('/b.bin'));
+      const path = '/upload/v2/file/single/create';
+      pan.fake.faults.inject({ kind: 'cut', phase: 'after', match: { path } });
+      assert.equal((await put('c.bin')).ref, refOf('/c.bin'));
+      pan.fake.settings.missing = [path];
+      await failure(put('d.bin'), 'unsupported');
+    });
+
     it('refuse more than 10 GB before anything is sent', async () => {
       const plan = { ...subject.plan('0', 'big', Buffer.from('x')), sizeBytes: 10_000_000_001 };
       await failure(subject.run('upload.begin', plan, call), 'too_large');

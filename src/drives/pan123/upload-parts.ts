@@ -99,7 +99,8 @@ async function putPart(
   );
 }
 
-const timeoutFor = (bytes: Uint8Array): number => SLICE_TIMEOUT_MS + Math.ceil(bytes.byteLength / SLICE_BYTES_PER_MS);
+export const timeoutFor = (bytes: Uint8Array): number =>
+  SLICE_TIMEOUT_MS + Math.ceil(bytes.byteLength / SLICE_BYTES_PER_MS);
 
 /** Answers that may be about an upload that is gone: its code is not documented. */
 const UNTOLD: ReadonlySet<string | null> = new Set(['1', '400', '404']);

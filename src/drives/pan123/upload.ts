@@ -10,11 +10,14 @@ import { orTaken, taken } from './manager.ts';
 import { checkName } from './names.ts';
 import { findMade, finishUpload } from './upload-end.ts';
 import { sendPart } from './upload-parts.ts';
+import { sendSingle } from './upload-single.ts';
 import { stateOf, type UploadState } from './upload-state.ts';
 import { isFolder, listOf, MAYBE_ID, NUMBER, toEntry, type WireFile } from './wire.ts';
 
 /** 10 GB of a sliced upload; that these are decimal ones is the safe reading. */
 export const FILE_BYTES_MAX = 10_000_000_000;
+/** Below this one request is worth more than a look whether the bytes are there already, in bytes. */
+const WHOLE_BYTES_MAX = 256 * 1024;
 /** The slice of a session that does not tell: the one of the documents. */
 const SLICE_BYTES = 16 * 1024 * 1024;
 /** A full queue is asked again so often, each second. */
@@ -74,7 +77,7 @@ export const createUpload = (pan123: Pan123Client): SlicedUpload => ({
     }
     const expected = Math.min(session.sliceBytes, plan.sizeBytes - index * session.sliceBytes);
     if (bytes.byteLength !== expected) throw corrupted(`was to get other bytes than announced, in slice ${index + 1}.`);
-    const md5 = createHash('md5').update(bytes).digest('hex');
+    const md5 = md5OfBytes(bytes);
     await sendPart(pan123, state, { index, bytes, md5 }, call);
     return { index, state: { md5 } };
   },
@@ -87,8 +90,27 @@ export const createUpload = (pan123: Pan123Client): SlicedUpload => ({
     return 'ref' in made ? made : checked(made.file, plan, state.md5);
   },
 
+  // Accounts that came by an application have the first version at least; what else, is not told.
+  ...(pan123.isOfApplication ? {} : singleStep(pan123)),
+
   /** There is no call for it: slices of which nothing is made are gone some time. */
   async abort() {},
+});
+
+const singleStep = (pan123: Pan123Client): Pick<SlicedUpload, 'wholeBytesMax' | 'putWhole'> => ({
+  wholeBytesMax: WHOLE_BYTES_MAX,
+
+  async putWhole(plan, bytes, call) {
+    checkPlan(plan);
+    idOf(plan.parentRef);
+    await pan123.checkFolder(plan.parentRef, call);
+    if (plan.onConflict === 'REPLACE') await refuseFolder(pan123, plan, call);
+    const servers = await serversOf(pan123, [], call);
+    const made = await unlessSkipped(pan123, plan, call, async () => ({
+      file: await sendSingle(pan123, servers, plan, bytes, DUPLICATE[plan.onConflict], call),
+    }));
+    return 'ref' in made ? made : checked(made.file, plan, md5OfBytes(bytes));
+  },
 });
 
 function checkPlan({ name, sizeBytes }: UploadPlan): void {
@@ -217,5 +239,7 @@ function checked(file: WireFile, plan: UploadPlan, md5: string): DriveEntry {
   if (entry.hashes.MD5 !== undefined && entry.hashes.MD5 !== md5) throw corrupted('has other bytes than were sent.');
   return entry;
 }
+
+const md5OfBytes = (bytes: Uint8Array): string => createHash('md5').update(bytes).digest('hex');
 
 const corrupted = (message: string) => pan123Error('corrupted', message, null, {});
