@@ -149,6 +149,7 @@ export interface SlicedUpload {
     plan: UploadPlan,
     call: CallContext,
   ): Promise<{ readonly session: UploadSession } | { readonly instant: DriveEntry }>;
+  /** `bytes` are the caller's again when it has settled: whoever keeps them copies them. */
   putSlice(
     plan: UploadPlan,
     session: UploadSession,

@@ -77,12 +77,14 @@ async function sendMissing(delivery: Delivery, sending: Sending): Promise<void> 
   const call = { ...delivery.call, signal: AbortSignal.any([delivery.call.signal, failed.signal]) };
   const next = missing.values();
   const worker = async (): Promise<void> => {
+    // One for all of its slices: with one for each, those that were sent would lie about until they are collected.
+    const buffer = Buffer.allocUnsafeSlow(Math.min(session.sliceBytes, sending.plan.sizeBytes));
     for (const index of next) {
       call.signal.throwIfAborted();
-      await sendSlice(delivery, sending, index, call);
+      await sendSlice(delivery, { ...sending, buffer }, index, call);
     }
   };
-  const workers = Array.from({ length: Math.min(upload.concurrency, SLICES_AT_ONCE_MAX) }, async () => {
+  const workers = Array.from({ length: Math.min(upload.concurrency, SLICES_AT_ONCE_MAX, missing.length) }, async () => {
     try {
       await worker();
     } catch (error) {
@@ -97,12 +99,13 @@ async function sendMissing(delivery: Delivery, sending: Sending): Promise<void> 
 
 async function sendSlice(
   { row, spool, store, progress }: Delivery,
-  { upload, plan, session, receipts }: Sending,
+  { upload, plan, session, receipts, buffer }: Sending & { readonly buffer: Buffer },
   index: number,
   call: CallContext,
 ): Promise<void> {
   const start = index * session.sliceBytes;
-  const bytes = await spool.read(row.id, { start, length: Math.min(session.sliceBytes, plan.sizeBytes - start) });
+  const range = { start, length: Math.min(session.sliceBytes, plan.sizeBytes - start) };
+  const bytes = await spool.read(row.id, range, buffer);
   const receipt = await upload.putSlice(plan, session, index, bytes, call);
   if (!(await store.saveReceipt(row, index, receipt))) throw new ClaimLostError();
   receipts.set(index, receipt);

@@ -73,14 +73,15 @@ export class Spool {
     }
   }
 
-  /** Throws when the file does not hold all of the range. */
+  /** Into the beginning of `into` where there is one. Throws when the file does not hold all of the range. */
   async read(
     transferId: string,
     { start, length }: { readonly start: number; readonly length: number },
+    into?: Buffer,
   ): Promise<Buffer> {
     const handle = await open(this.path(transferId), constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
-      const bytes = Buffer.allocUnsafe(length);
+      const bytes = into?.subarray(0, length) ?? Buffer.allocUnsafe(length);
       for (let done = 0; done < length; ) {
         const { bytesRead } = await handle.read(bytes, done, length - done, start + done);
         if (bytesRead === 0) throw new Error(`the spooled file ends ${length - done} bytes before the range does`);
