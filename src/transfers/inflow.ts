@@ -5,14 +5,14 @@ import { StorageFullError } from '../lib/errors.ts';
 import { UploadRefusedError } from '../lib/upload-refusal.ts';
 import { Hasher } from './hasher.ts';
 import type { SpoolWriter } from './spool.ts';
-import { LEASE_MS } from './store.ts';
+import { RECEIVE_LEASE_MS } from './store.ts';
 
 /** Bytes of one connection that wait in memory for the disk. */
 const BUFFER_BYTES = 1024 * 1024;
 /** What a crash of the machine can cost a long request, in bytes: behind each such stretch the file is synced. */
 const RECORD_BYTES = 16 * 1024 * 1024;
 /** How long the right to write counts as fresh, in milliseconds: well below the lease that it rests on. */
-const FRESH_MS = LEASE_MS / 3;
+const FRESH_MS = RECEIVE_LEASE_MS / 3;
 
 export interface InflowParts {
   /** At the place where the bytes belong; closed here. */

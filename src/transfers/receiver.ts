@@ -11,7 +11,7 @@ import { Inflow } from './inflow.ts';
 import type { ProgressBoard } from './progress.ts';
 import type { Spool } from './spool.ts';
 import { STATE_DEADLINES_MS } from './states.ts';
-import { LEASE_MS, type TransferStore } from './store.ts';
+import { RECEIVE_LEASE_MS, type TransferStore } from './store.ts';
 import { Takeover } from './takeover.ts';
 
 /** How long a connection waits for the one before it to stop, in milliseconds. It only has to write what it has read. */
@@ -213,7 +213,7 @@ export class Receiver {
     const now = clock.now();
     const kept = await store.update(id, 'WAITING', fence, {
       bytesDone,
-      leaseUntil: addMs(now, LEASE_MS),
+      leaseUntil: addMs(now, RECEIVE_LEASE_MS),
       expiresAt: addMs(now, expiryMs),
     });
     // Where another process ended the right, its word may have been lost.

@@ -23,6 +23,12 @@ import { heldBack, ITEMS_PHASE, noteItem, settleTree, spreadToItems } from './tr
  */
 export const LEASE_MS = 30_000;
 
+/**
+ * The same of a connection that receives: less than a client's next request waits for the one before it, so that after
+ * the death of a process the client goes on with its first try, where it would be told 423 and give up.
+ */
+export const RECEIVE_LEASE_MS = 9_000;
+
 /** What a transfer is made with; the rest of its row begins empty. */
 export type NewTransfer = Pick<
   Transfer,
@@ -285,7 +291,7 @@ export class TransferStore {
           state: 'WAITING',
           $or: [{ leaseOwner: null }, { leaseOwner: owner }, { leaseUntil: { $lt: now } }],
         },
-        { leaseOwner: owner, leaseUntil: addMs(now, LEASE_MS), ...nextFence() },
+        { leaseOwner: owner, leaseUntil: addMs(now, RECEIVE_LEASE_MS), ...nextFence() },
       );
       return count === 0 ? null : em.findOneOrFail(Transfer, { id }, { disableIdentityMap: true });
     });

@@ -11,6 +11,7 @@ import { createLog } from '../../src/lib/log.ts';
 import type { Transfer } from '../../src/storage/entities/transfer.ts';
 import type { Storage } from '../../src/storage/orm.ts';
 import { Engine, type EngineParts } from '../../src/transfers/engine.ts';
+import { entrySource } from '../../src/transfers/entry-source.ts';
 import { createFreeing } from '../../src/transfers/freeing.ts';
 import { Journal } from '../../src/transfers/journal.ts';
 import { ProgressBoard } from '../../src/transfers/progress.ts';
@@ -51,7 +52,7 @@ export interface TransferParts {
   readonly watch: Watch;
   readonly sweeper: Sweeper;
   /** A worker on the given drive; it begins when it is started. */
-  engine(driver: Driver, limits?: EngineParts['limits'], sources?: Sources): Engine;
+  engine(driver: Driver | ((accountId: string) => Driver), limits?: EngineParts['limits'], sources?: Sources): Engine;
   /** An upload that waits for its bytes; gives its row and its token's hash. */
   upload(given?: Partial<NewTransfer>): Promise<{ row: Transfer; tokenHash: string }>;
   /** A transfer whose bytes are in the spool already, waiting for a worker. */
@@ -135,11 +136,14 @@ async function makeParts(
     receiver,
     watch,
     sweeper,
-    engine: (driver, limits = {}, sources = {}) => {
+    engine: (given, limits = {}, sources = {}) => {
+      const openDrive = async (_userId: string, accountId: string): Promise<Driver> =>
+        typeof given === 'function' ? given(accountId) : given;
       const engine = new Engine({
-        ...{ store, spool, bus, clock, log, progress, owner, limits, sources },
-        openDrive: async () => driver,
-        free: createFreeing({ spool, openDrive: async () => driver, log }),
+        ...{ store, spool, bus, clock, log, progress, owner, limits },
+        sources: { ...sources, entry: entrySource(openDrive) },
+        openDrive,
+        free: createFreeing({ spool, openDrive, log }),
         random: () => 0,
       });
       engines.push(engine);

@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { byteDrive } from '../../test/support/byte-drive.ts';
+import { DATABASES } from '../../test/support/databases.ts';
+import { openTransferBench, type TransferBench, type TransferParts } from '../../test/support/transfers.ts';
+import type { Transfer } from '../storage/entities/transfer.ts';
+import { entryRow } from './folders.ts';
+import { isFinal } from './states.ts';
+import { LEASE_MS } from './store.ts';
+
+const LIMITS = { pollMs: 5 };
+const CALL = { signal: new AbortController().signal };
+
+for (const database of DATABASES) {
+  describe(`trees between drives on ${database.dialect}`, { skip: database.skip }, () => {
+    let bench: TransferBench;
+    let parts: TransferParts;
+    let from: ReturnType<typeof byteDrive>;
+    let to: ReturnType<typeof byteDrive>;
+
+    beforeEach(async () => {
+      bench = await openTransferBench(database);
+      parts = bench.parts;
+      from = byteDrive({ pageMax: 100 });
+      to = byteDrive({ id: 'BAIDU' });
+    });
+    afterEach(() => bench.close());
+
+    const open = (accountId: string) => (accountId.startsWith('from') ? from : to).driverOf(accountId);
+    const begin = async (ref: string, kind: 'COPY' | 'MOVE' = 'COPY', ends = ['from', 'to']): Promise<Transfer> => {
+      const [source = '', accountId = ''] = ends;
+      const entry = await open(source).stat(ref, CALL);
+      return parts.store.create({
+        ...entryRow(open(accountId), { accountId: source, ref, sameProvider: false }, entry),
+        ...{ userId: 'user-1', kind, accountId, parentRef: 'root' },
+        ...(entry.kind === 'FOLDER' ? { itemsTotal: 0, itemsSucceeded: 0, itemsFailed: 0 } : {}),
+      });
+    };
+    const finished = (id: string): Promise<Transfer> => parts.until(id, ({ state }) => isFinal(state));
+    const fill = (folders: number, filesEach: number): string => {
+      for (let folder = 0; folder < folders; folder += 1) {
+        for (let file = 0; file < filesEach; file += 1)
+          from.account('from').put(`top/f${folder}/${file}`, `${folder}/${file}`);
+      }
+      return [...from.account('from').nodes.values()].find(({ entry }) => entry.name === 'top')?.entry.ref ?? '';
+    };
+    const copiesOf = (tree: Record<string, string>): string[] =>
+      Object.entries(tree).map(([path, text]) => path + text);
+
+    // The requests are the same whatever the database: the smaller tree shows that it works there.
+    const files = database.dialect === 'sqlite' ? 500 : 50;
+    test(`a tree of ${files} files costs as many requests as it must, and no more`, async () => {
+      const ref = fill(10, files / 10);
+      from.calls.length = 0;
+      parts.engine(open, LIMITS).start();
+      const { id } = await begin(ref);
+      const row = await finished(id);
+      assert.deepEqual([row.state, row.itemsTotal, row.itemsSucceeded], ['SUCCEEDED', files + 10, files + 10]);
+      assert.deepEqual(copiesOf(to.account('to').tree()), copiesOf(from.account('from').tree()));
+      const count = (calls: readonly string[]) =>
+        Object.fromEntries(
+          Map.groupBy(calls, (act) => act)
+            .entries()
+            .map(([act, all]) => [act, all.length]),
+        );
+      // One look at the folder that is asked for, a page of each of 11 folders, and each file read once.
+      assert.deepEqual(count(from.calls), { stat: 1, list: 11, read: files });
+      // Each folder made once, and for each file the least that a sliced upload is.
+      const uploads = { 'upload.begin': files, 'upload.putSlice': files, 'upload.complete': files };
+      assert.deepEqual(count(to.calls), { createFolder: 11, ...uploads });
+    });
+
+    for (const act of [
+      'createFolder',
+      'list',
+      'read',
+      'upload.begin',
+      'upload.putSlice',
+      'upload.complete',
+      'remove',
+    ]) {
+      test(`a process that dies in ${act} leaves a move that another ends, and nothing is lost or doubled`, async () => {
+        const ref = fill(2, 3);
+        const before = copiesOf(from.account('from').tree());
+        const { id } = await begin(ref, 'MOVE');
+        const reached = Promise.withResolvers<void>();
+        const hung = Promise.withResolvers<void>();
+        let calls = 0;
+        const hang = (at: string): Promise<void> | undefined => {
+          if (at !== act) return undefined;
+          calls += 1;
+          if (calls !== 2) return undefined;
+          reached.resolve();
+          return hung.promise;
+        };
+        const side = ['list', 'read', 'remove'].includes(act) ? from : to;
+        side.behaviour.before = hang;
+        // A worker whose bus nobody else hears, and which is never heard of again once it hangs.
+        const dead = await bench.another(true);
+        const engine = dead.engine(open, { ...LIMITS, runningMax: 1 });
+        engine.start();
+        await reached.promise;
+        side.behaviour.before = () => undefined;
+        parts.engine(open, LIMITS).start();
+        parts.clock.pass(LEASE_MS + 1);
+        const row = await finished(id);
+        assert.deepEqual([row.state, row.failure], ['SUCCEEDED', null]);
+        assert.deepEqual(copiesOf(to.account('to').tree()), before);
+        assert.deepEqual(from.account('from').tree(), {});
+        assert.deepEqual(await parts.spool.parts(), []);
+        hung.reject(new Error('it comes back to life, and is too late'));
+        await engine.close();
+        assert.deepEqual(copiesOf(to.account('to').tree()), before);
+      });
+    }
+
+    test('a drive that hangs keeps no other from its work', async () => {
+      const held = new Set<string>();
+      const full = Promise.withResolvers<void>();
+      const hung = Promise.withResolvers<void>();
+      to.behaviour.before = (act, accountId, name) => {
+        if (accountId !== 'to-slow' || act !== 'upload.begin') return undefined;
+        held.add(name);
+        if (held.size === 2) full.resolve();
+        return hung.promise;
+      };
+      parts.engine(open, LIMITS).start();
+      for (let file = 0; file < 6; file += 1) {
+        await begin(from.account('from-slow').put(`slow${file}`, 'x'), 'COPY', ['from-slow', 'to-slow']);
+      }
+      await full.promise;
+      for (let file = 0; file < 6; file += 1) {
+        const { id } = await begin(from.account('from-quick').put(`quick${file}`, 'x'), 'COPY', [
+          'from-quick',
+          'to-quick',
+        ]);
+        assert.equal((await finished(id)).state, 'SUCCEEDED');
+      }
+      assert.ok(held.size <= 3, `${held.size} of its slots hang`);
+      hung.resolve();
+    });
+
+    test('what somebody waits for comes before the items of a folder', async () => {
+      const ref = fill(1, 30);
+      const order: string[] = [];
+      let late = '';
+      to.behaviour.after = async (act) => {
+        if (act !== 'upload.complete') return;
+        if (late === '') {
+          late = 'begun';
+          late = (await begin(from.account('from').put('single', 'x'))).id;
+        }
+      };
+      to.behaviour.before = async (act, _account, name) => {
+        if (act === 'upload.begin') order.push(name);
+      };
+      const { id } = await begin(ref);
+      parts.engine(open, { ...LIMITS, runningMax: 1 }).start();
+      await finished(id);
+      assert.equal(order.indexOf('single'), 1, 'right behind the item that was under way');
+    });
+  });
+}
