@@ -1,10 +1,11 @@
 import { startBaidu } from './baidu.ts';
 import type { Cloud, StartCloud } from './cloud.ts';
+import { startNetdisk } from './netdisk.ts';
 import { startPan115 } from './pan115.ts';
 import { startPan123 } from './pan123.ts';
 
 /** Every imitation that there is: a further one adds its line here. */
-const CLOUDS: readonly StartCloud[] = [startBaidu, startPan115, startPan123];
+const CLOUDS: readonly StartCloud[] = [startBaidu, startPan115, startPan123, startNetdisk];
 
 export interface Clouds extends AsyncDisposable {
   readonly all: readonly Cloud[];

@@ -10,32 +10,28 @@ import { upload } from './upload.ts';
 interface LinkedAccount {
   readonly id: string;
   readonly label: string;
+  readonly abilities: readonly string[];
   readonly root: { readonly id: string };
 }
 
-const ACCOUNT = 'account { id label root { id } }';
+const ACCOUNT = 'account { id label abilities root { id } }';
 
 /**
- * The same way in a cloud: its account is linked, the file goes up, stands in the list, and comes down.
+ * The same way in a cloud: its account is linked, the file goes up, stands in the list or is found, and comes down.
  * @throws Error at the first step that fails, and when the bytes that come down are others than those that went up.
  */
 export async function visitCloud(api: Api, cloud: Cloud, file: LocalFile, signal: AbortSignal): Promise<void> {
   process.stdout.write(`\n${cloud.title}, an imitation of it\n`);
-  const { label, root } = await link(api, cloud, signal);
+  const account = await link(api, cloud, signal);
+  const { label, root } = account;
   say('linked', `the account "${label}"`);
 
   const name = basename(file.path);
   const { entryId, ms, route } = await upload(api, file, { parentId: root.id, name, signal });
   say('upload', `${duration(ms)}, ${rate(file.sizeBytes, ms)}; ${route}`);
 
-  const { node } = await api.query<{ node: { children: { nodes: { name: string; size: number | null }[] } } }>(
-    'query ($id: ID!) { node(id: $id) { ... on Folder { children(first: 20) { nodes { name size } } } } }',
-    { id: root.id },
-    signal,
-  );
-  const listed = node.children.nodes;
-  say('list', listed.map(({ name, size }) => (size === null ? `${name}/` : `${name} (${bytes(size)})`)).join(', '));
-  if (!listed.some((entry) => entry.size === file.sizeBytes)) throw new Error('The list does not show the file.');
+  if (account.abilities.includes('LIST')) await showList(api, root.id, file, signal);
+  else await showFound(api, account.id, name, signal);
 
   const { ticket } = await api.mutate<{ ticket: { url: string } }>(
     'createDownloadTicket',
@@ -48,6 +44,28 @@ export async function visitCloud(api: Api, cloud: Cloud, file: LocalFile, signal
   const isEqual = copy.sha256 === file.sha256;
   say('sha-256', `${copy.sha256}  from the cloud: ${isEqual ? 'equal' : 'DIFFERENT'}`);
   if (!isEqual) throw new Error(`The bytes that came from ${cloud.title} are not those of the file.`);
+}
+
+async function showList(api: Api, folderId: string, file: LocalFile, signal: AbortSignal): Promise<void> {
+  const { node } = await api.query<{ node: { children: { nodes: { name: string; size: number | null }[] } } }>(
+    'query ($id: ID!) { node(id: $id) { ... on Folder { children(first: 20) { nodes { name size } } } } }',
+    { id: folderId },
+    signal,
+  );
+  const listed = node.children.nodes;
+  say('list', listed.map(({ name, size }) => (size === null ? `${name}/` : `${name} (${bytes(size)})`)).join(', '));
+  if (!listed.some((entry) => entry.size === file.sizeBytes)) throw new Error('The list does not show the file.');
+}
+
+/** A cloud that lists no folders may find by name. */
+async function showFound(api: Api, accountId: string, name: string, signal: AbortSignal): Promise<void> {
+  const { search } = await api.query<{ search: { nodes: { path: string | null }[] } }>(
+    'query ($name: String!, $ids: [ID!]) { search(query: $name, accountIds: $ids, first: 20) { nodes { path } } }',
+    { name, ids: [accountId] },
+    signal,
+  );
+  say('search', search.nodes.map(({ path }) => path).join(', '));
+  if (!search.nodes.some(({ path }) => path === `/${name}`)) throw new Error('The search does not find the file.');
 }
 
 function link(api: Api, { provider, person, linking }: Cloud, signal: AbortSignal): Promise<LinkedAccount> {

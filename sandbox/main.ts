@@ -42,7 +42,7 @@ The sandbox: imitations of clouds, and a server before them. All is gone when yo
   1. Open ${address}/graphql and register.
   2. Link an account of a cloud:
 ${clouds.all.map(howToLink).join('')}
-  3. Look at its files:
+  3. Look at its files (a Netdisk server lists none: ask for them by \`search\` or \`entry\`):
        { viewer { accounts { nodes { label root { children { nodes { name } } } } } } }
 `);
 
