@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { type Loopback, startLoopback } from '../../test/support/loopback.ts';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import { requestFor, testOutbound } from '../../test/support/outbound.ts';
 import { DriveError } from '../lib/drive-error.ts';
 import { Secret } from '../lib/secret.ts';
@@ -333,4 +334,40 @@ test('closing ends the requests under way as cancelled, and nothing is sent afte
   await Promise.all([assert.rejects(sending, { category: 'cancelled' }), http.outbound.close()]);
   await assert.rejects(http.transport().send(requestFor(server.url)), { category: 'cancelled' });
   assert.equal(server.requests.length, 1);
+});
+
+test('finds the rates of an account before its first request, once for all callers, and goes on without them', async () => {
+  const clock = new ManualClock();
+  await using http = testOutbound({ clock });
+  let broken = false;
+  await using cloud = await startLoopback(({ url }, response) =>
+    response.writeHead(url === '/me' && broken ? 500 : 200).end('{}'),
+  );
+  let found = 0;
+  const open = (accountId: string) =>
+    http.transport({
+      accountId,
+      baseUrl: cloud.url,
+      findRates: async (transport) => {
+        found += 1;
+        await transport.send(requestFor('/me', { endpoint: 'me', attempts: 1 }));
+        return {};
+      },
+    });
+  const ask = (accountId: string) => open(accountId).send(requestFor('/files'));
+
+  await Promise.all([ask('a'), ask('a'), ask('a')]);
+  await ask('a');
+  const asked = cloud.requests.map(({ url }) => url);
+  assert.deepEqual([found, asked], [1, ['/me', '/files', '/files', '/files', '/files']]);
+  clock.advance(25 * 3_600_000);
+  await ask('a');
+  assert.equal(found, 2, 'a membership may have begun since');
+  broken = true;
+  await ask('b');
+  await ask('b');
+  assert.equal(found, 3, 'the requests go on at the careful rates');
+  clock.advance(61_000);
+  await ask('b');
+  assert.equal(found, 4, 'and it is asked again later');
 });
