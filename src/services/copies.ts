@@ -192,8 +192,11 @@ function checkPossible({ kind, opened, folder }: Ends & Pick<CopyRequest, 'kind'
   if (source.kind === 'FOLDER' && !driver.createFolder) {
     throw new UnsupportedError('The drive at the destination does not make folders.', 'CREATE_FOLDER');
   }
-  if (source.parentRef === null && source.ref === opened.driver.rootRef && kind === 'MOVE') {
-    throw new UnsupportedError('The root of a drive stays where it is.', null);
+  if (source.ref === opened.driver.rootRef) {
+    throw new UnsupportedError(
+      'The root of a drive has no name to be copied or moved under. Name what is in it.',
+      null,
+    );
   }
   if (kind === 'MOVE' && !opened.driver.remove && !opened.driver.removePermanently) {
     throw new UnsupportedError('The drive of the source does not delete, so nothing can be moved out of it.', 'DELETE');

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { DATABASES } from '../../test/support/databases.ts';
 import { openTransferBench, type TransferBench, type TransferParts } from '../../test/support/transfers.ts';
 import { newId } from '../lib/ids.ts';
+import { Account } from '../storage/entities/account.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -52,6 +53,34 @@ for (const database of DATABASES) {
       for (const { row } of made) assert.equal((await parts.store.find(row.id))?.state, 'FAILED');
       assert.equal((await parts.journal.after('user-1', 4, 10)).length, 4);
     });
+
+    test('what waits for an account to be authorized again has a week for it, and then ends saying so', async () => {
+      const now = parts.clock.now();
+      const account = { id: newId(), ownerId: 'user-1', provider: 'BAIDU', label: 'Mine', settings: {} };
+      await parts.storage
+        .fork()
+        .insert(Account, { ...account, status: 'NEEDS_REAUTHORIZATION', createdAt: now, updatedAt: now });
+      const expiresAt = new Date(now.getTime() + DAY_MS);
+      const { id } = await parts.queued(bytes, { accountId: account.id, expiresAt });
+      const other = await parts.queued(bytes, { expiresAt });
+      assert.equal((await claim())?.id, other.id, 'it is passed over');
+      parts.clock.pass(DAY_MS);
+      await parts.sweeper.sweep();
+      const waiting = await parts.store.find(id);
+      assert.deepEqual([waiting?.state, waiting?.failure?.code], ['QUEUED', 'REAUTHORIZATION_REQUIRED']);
+      assert.equal(waiting?.expiresAt?.getTime(), now.getTime() + 7 * DAY_MS);
+      await parts.storage.fork().nativeUpdate(Account, { id: account.id }, { status: 'ACTIVE' });
+      const claimed = await claim();
+      assert.deepEqual([claimed?.id, claimed?.attempts], [id, 1], 'the wait is no try');
+
+      await parts.store.change(id, 'requeue', { runAfter: parts.clock.now(), expiresAt: waiting?.expiresAt ?? null });
+      await parts.storage.fork().nativeUpdate(Account, { id: account.id }, { status: 'NEEDS_REAUTHORIZATION' });
+      parts.clock.pass(6 * DAY_MS);
+      await parts.sweeper.sweep();
+      assert.equal((await parts.store.find(id))?.state, 'FAILED');
+    });
+
+    const claim = () => parts.store.claim({ owner: 'test', runningPerUserMax: 9, runningPerAccountMax: 9 });
 
     test('the bytes of a failed transfer go when nobody retried it in time', async () => {
       const { id } = await parts.queued(bytes);

@@ -158,6 +158,20 @@ describe('copies and moves between drives', () => {
     assert.equal(listed.viewer.transfers.nodes.length, 1, 'the parts are no transfers of their own in lists');
   });
 
+  test('of a folder, the events are those of the whole, replayed in full', async () => {
+    const ref = putTree();
+    const row = await ended(await run(COPY, { entries: [folder(a, ref)], destination: folder(c) }));
+    const seen: Answer[] = [];
+    const stop = new AbortController();
+    const viewer = { userId: person.userId, scopes: null } as never;
+    for await (const { transfer } of app.app.services.transfers.events(viewer, '0', stop.signal)) {
+      seen.push(transfer);
+      if (transfer.state === 'SUCCEEDED') break;
+    }
+    assert.deepEqual([...new Set(seen.map(({ name }) => name))], ['top']);
+    assert.deepEqual([seen.at(0)?.state, seen.at(-1)?.state, row.state], ['QUEUED', 'SUCCEEDED', 'SUCCEEDED']);
+  });
+
   test('a folder is moved with all that is in it, and nothing of it stays', async () => {
     const ref = putTree();
     const row = await ended(await run(MOVE, { entries: [folder(a, ref)], destination: folder(c) }));
@@ -311,6 +325,8 @@ describe('copies and moves between drives', () => {
       },
     });
     assert.equal(nowhere.result.code, 'NOT_FOUND');
+    const root = await run(COPY, { entries: [folder(a)], destination: folder(c) });
+    assert.equal(root.error.code, 'UNSUPPORTED');
     const stale = await run(MOVE, { entries: [file(a, ref)], ifRevisions: ['old'], destination: folder(c) });
     assert.equal(stale.error.code, 'CONFLICT');
   });
