@@ -28,18 +28,22 @@ export interface ContentOptions {
   readonly log: Logger;
 }
 
-/** `GET /content/:ticket`: the bytes of the file of a ticket. */
+/** `GET /content/:ticket`: the bytes of the file of a ticket, or where its provider has them. */
 export const createContentRoute = (options: ContentOptions): Route => ({
   path: CONTENT_PATH,
   cors: FILE_CORS,
   handle: (request, response) =>
     answerBytes(request, response, options, async (gone) => {
       if (!allows(['GET', 'HEAD'], request, response, options.clock)) return null;
-      const download = await options.downloads.open(tokenOf(request, CONTENT_PATH), gone);
-      await sendFile(request, response, download, gone);
+      const redeemed = await options.downloads.redeem(tokenOf(request, CONTENT_PATH), gone);
+      if (redeemed.kind === 'file') await sendFile(request, response, redeemed.download, gone);
+      else response.writeHead(302, { ...REDIRECT_HEADERS, location: redeemed.url }).end();
       return null;
     }),
 });
+
+/** The address is for this request alone, and the provider need not know where it was asked for. */
+const REDIRECT_HEADERS = { 'cache-control': 'no-store', 'referrer-policy': 'no-referrer', 'content-length': 0 };
 
 /** What stands behind the route's path, without a query. */
 export const tokenOf = (request: IncomingMessage, path: string): string =>

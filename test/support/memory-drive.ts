@@ -45,6 +45,7 @@ type OptionalAct =
   | 'createFolder'
   | 'searchByName'
   | 'usage'
+  | 'link'
   | 'media'
   | 'shares'
   | 'offline'
@@ -229,6 +230,10 @@ export function memoryDrive({
         [...entries.values()].filter(({ name }) => name.includes(query)),
         page,
       );
+    },
+    async link(ref) {
+      begin('link');
+      return { url: `https://bytes.example/${ref}`, headers: { 'User-Agent': 'provider' }, expiresAt: null };
     },
     async usage() {
       begin('usage');

@@ -65,13 +65,15 @@ const DownloadTicket = builder.objectRef<IssuedTicket>('DownloadTicket').impleme
     }),
     mode: t.field({
       type: DownloadModeEnum,
-      description: 'Which way the bytes take; PROXY also where REDIRECT was asked for and the drive has no such link.',
-      resolve: () => 'PROXY' as const, // No driver here gives links.
+      description:
+        'Which way the bytes take; PROXY also where REDIRECT was asked for and the provider gives no link to this file.',
+      resolve: ({ redirect }) => (redirect ? ('REDIRECT' as const) : ('PROXY' as const)),
     }),
     headers: t.field({
       type: [HttpHeader],
-      description: 'Headers without which the request is refused; most often none.',
-      resolve: () => [],
+      description:
+        'Headers without which the request is refused, most often none. Of a REDIRECT they are for the provider: a browser cannot set them all, so ask for PROXY there.',
+      resolve: ({ redirect }) => Object.entries(redirect?.headers ?? {}).map(([name, value]) => ({ name, value })),
     }),
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
@@ -90,7 +92,8 @@ const CreateDownloadTicketInput = builder.inputType('CreateDownloadTicketInput',
     }),
     mode: t.field({
       type: DownloadModeEnum,
-      description: 'Which way is wished for; left out: PROXY. See `DownloadTicket.mode` for the way it is.',
+      description:
+        'Which way is wished for; left out: PROXY. A REDIRECT leads to a fresh link of the provider each time. See `DownloadTicket.mode` for the way it is.',
     }),
     attachment: t.boolean({
       description:
@@ -121,6 +124,7 @@ builder.mutationField('createDownloadTicket', (t) =>
     resolve: (_root, { input }, context) =>
       context.services.downloads.createTicket(viewerOf(context), entryTarget(input.file, 'input.file'), {
         attachment: input.attachment ?? true,
+        redirect: input.mode === 'REDIRECT',
       }),
   }),
 );

@@ -28,6 +28,8 @@ const DownloadTicketSchema = defineEntity({
     accountId: p.string().length(36),
     ref: p.text(),
     attachment: p.boolean(),
+    /** To the provider's own link, in place of the bytes. */
+    redirect: p.boolean().default(false),
     createdAt: p.datetime(),
     expiresAt: p.datetime().index(),
   },
