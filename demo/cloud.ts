@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { Cloud, CodeLinking } from '../clouds/cloud.ts';
 import type { Api } from './api.ts';
+import type { Stop } from './copies.ts';
 import { download } from './download.ts';
 import type { LocalFile } from './file.ts';
 import { bytes, duration, rate } from './format.ts';
@@ -20,7 +21,7 @@ const ACCOUNT = 'account { id label abilities root { id } }';
  * The same way in a cloud: its account is linked, the file goes up, stands in the list or is found, and comes down.
  * @throws Error at the first step that fails, and when the bytes that come down are others than those that went up.
  */
-export async function visitCloud(api: Api, cloud: Cloud, file: LocalFile, signal: AbortSignal): Promise<void> {
+export async function visitCloud(api: Api, cloud: Cloud, file: LocalFile, signal: AbortSignal): Promise<Stop> {
   process.stdout.write(`\n${cloud.title}, an imitation of it\n`);
   const account = await link(api, cloud, signal);
   const { label, root } = account;
@@ -44,6 +45,7 @@ export async function visitCloud(api: Api, cloud: Cloud, file: LocalFile, signal
   const isEqual = copy.sha256 === file.sha256;
   say('sha-256', `${copy.sha256}  from the cloud: ${isEqual ? 'equal' : 'DIFFERENT'}`);
   if (!isEqual) throw new Error(`The bytes that came from ${cloud.title} are not those of the file.`);
+  return { title: cloud.title, rootId: root.id, entryId };
 }
 
 async function showList(api: Api, folderId: string, file: LocalFile, signal: AbortSignal): Promise<void> {

@@ -51,6 +51,8 @@ export class ProgressBar {
 
   #facts(done: number, percent: number, note: string): string {
     const speed = rate(done, performance.now() - this.#startedMs);
-    return `${String(percent).padStart(3)} %  ${bytes(done)} of ${bytes(this.#total)}  ${speed}  ${note.toLowerCase()}`.trimEnd();
+    const share =
+      this.#total === 0 ? bytes(done) : `${String(percent).padStart(3)} %  ${bytes(done)} of ${bytes(this.#total)}`;
+    return `${share}  ${speed}  ${note.toLowerCase()}`.trimEnd();
   }
 }

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { startClouds } from '../clouds/clouds.ts';
 import { Api } from './api.ts';
 import { visitCloud } from './cloud.ts';
+import { goAround, type Stop } from './copies.ts';
 import { type Downloaded, download } from './download.ts';
 import { inspectFile, type LocalFile, makeFile } from './file.ts';
 import { bytes, duration, rate } from './format.ts';
@@ -27,7 +28,7 @@ export interface DemoOptions {
 
 /**
  * The whole way of a file: into the drive, found there, and out again by both kinds of link; then into each cloud and
- * out again.
+ * out again; and at last from drive to drive.
  * @throws Error at the first step that fails, and when the bytes that come out are others than those that went in.
  */
 export async function runDemo(options: DemoOptions): Promise<void> {
@@ -49,7 +50,9 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     await find(api, file, drive, signal);
     const copies = await takeOut(api, entryId, signal);
     compare(file, copies);
-    for (const cloud of clouds?.all ?? []) await visitCloud(api, cloud, file, signal);
+    const stops: Stop[] = [{ title: 'the built-in drive', rootId: drive.rootId, entryId }];
+    for (const cloud of clouds?.all ?? []) stops.push(await visitCloud(api, cloud, file, signal));
+    await goAround(api, stops, file, signal);
     await sayMemory(server);
     say('done', `in ${duration(performance.now() - startedMs)}`);
     if (keep) await stay(server, api, signal);

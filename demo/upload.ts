@@ -3,6 +3,7 @@ import { Upload } from 'tus-js-client';
 import type { Api } from './api.ts';
 import type { LocalFile } from './file.ts';
 import { ProgressBar } from './progress.ts';
+import { watchTransfer } from './watch.ts';
 
 export interface Uploaded {
   readonly entryId: string;
@@ -14,15 +15,6 @@ export interface Uploaded {
   readonly ms: number;
 }
 
-interface TransferView {
-  readonly state: string;
-  readonly phase: string | null;
-  readonly route: string | null;
-  readonly bytesDone: number;
-  readonly entry: { readonly id: string } | null;
-  readonly error: { readonly code: string; readonly message: string } | null;
-}
-
 interface Started {
   readonly transfer: { readonly id: string };
   /** Null: the drive has the bytes already. */
@@ -30,13 +22,6 @@ interface Started {
   readonly chunkSize: number | null;
 }
 
-const TRANSFER_UPDATED = `subscription ($id: ID!) {
-  transferUpdated(id: $id) {
-    state phase route bytesDone
-    entry { id }
-    error { code message }
-  }
-}`;
 /** So that a small file shows several steps, too; the server takes larger ones. */
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 
@@ -68,10 +53,12 @@ export async function upload(api: Api, file: LocalFile, options: UploadOptions):
   sending?.catch((error: unknown) => failed.abort(error));
   // Nothing to watch when no byte is sent.
   const bar = sending === null ? null : new ProgressBar('upload', file.sizeBytes);
-  const watched = await watch(api, started.transfer.id, bar, AbortSignal.any([signal, failed.signal]));
+  const watched = await watchTransfer(api, started.transfer.id, bar, AbortSignal.any([signal, failed.signal]));
   await sending;
   return {
-    ...watched,
+    entryId: watched.entryId,
+    route: watched.route,
+    events: watched.events,
     chunks: sending === null ? 0 : Math.ceil(file.sizeBytes / chunkBytes),
     ms: performance.now() - startedMs,
   };
@@ -101,32 +88,4 @@ function send(
     sending.start();
   });
   return done.finally(() => source.destroy());
-}
-
-async function watch(
-  api: Api,
-  id: string,
-  bar: ProgressBar | null,
-  signal: AbortSignal,
-): Promise<Pick<Uploaded, 'entryId' | 'route' | 'events'>> {
-  let events = 0;
-  let last: TransferView | null = null;
-  const updates = api.subscribe<{ transferUpdated: TransferView }>(TRANSFER_UPDATED, { id }, signal);
-  try {
-    for await (const { transferUpdated } of updates) {
-      events += 1;
-      last = transferUpdated;
-      bar?.show(last.bytesDone, last.phase ?? last.state);
-    }
-  } finally {
-    bar?.clear();
-  }
-  signal.throwIfAborted();
-  if (last?.state !== 'SUCCEEDED' || !last.entry) {
-    const why = last?.error
-      ? `${last.error.message} (${last.error.code})`
-      : 'the subscription ended before the transfer';
-    throw new Error(`The upload did not succeed: ${why}`);
-  }
-  return { entryId: last.entry.id, route: last.route ?? 'unknown', events };
 }

@@ -43,6 +43,17 @@ describe('the demo', () => {
     const [, typed = ''] = output().split('123pan, an imitation of it\n');
     assert.match(typed, /^linked +the account "Lin"/);
     assert.match(typed, /^sha-256 +[0-9a-f]{64} {2}from the cloud: equal$/m);
+    const [, around = ''] = output().split('One file across all drives\n');
+    const routes = [...around.matchAll(/^copy +(.+): ([A-Z_]+) in /gm)].map(([, way, route]) => `${way} ${route}`);
+    assert.deepEqual(routes, [
+      'the built-in drive → Baidu Netdisk INSTANT',
+      'Baidu Netdisk → 115 INSTANT',
+      '115 → 123pan INSTANT',
+      '123pan → Netdisk server STREAMED',
+      'Netdisk server → the built-in drive STREAMED',
+      'Baidu Netdisk → Baidu Netdisk SERVER_SIDE',
+    ]);
+    assert.match(around, /^sha-256 +[0-9a-f]{64} {2}after 5 drives: equal$/m);
     assert.doesNotMatch(output(), /Warning/);
   });
 

@@ -48,7 +48,7 @@ export function routesInto(driver: Driver, facts: RouteFacts): readonly RouteCho
 
 /** How bytes are sent that are here. */
 export function sendingRoute(driver: Driver): RouteChoice | null {
-  if (driver.adopt) return { route: 'STREAMED', reason: 'The drive is on this machine, and takes the file as it is.' };
+  if (driver.adopt) return { route: 'STREAMED', reason: 'The drive takes the file whole, as it is.' };
   if (driver.upload) return { route: 'SLICED', reason: 'The drive takes slices, each of which can be sent again.' };
   return null;
 }
