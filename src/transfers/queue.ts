@@ -91,13 +91,13 @@ async function busyUsers(em: EntityManager, now: Date, max: number): Promise<str
  * while bytes come in, then at its destination. So a drive that hangs takes no slot of the one at the other end.
  */
 async function busyAccounts(em: EntityManager, now: Date, max: number): Promise<string[]> {
-  const rows = await em.execute<{ account: string }[]>(
-    `select case when phase = 'RECEIVING' and source_account_id is not null then source_account_id else account_id end
-       as account
+  const rows = await em.execute<{ account: string | null }[]>(
+    `select case when phase = 'RECEIVING' then source_account_id else account_id end as account
      from transfers where state = 'RUNNING' and lease_until >= ? group by 1 having count(*) >= ?`,
     [now, max],
   );
-  return rows.map(({ account }) => account);
+  // Null: they are fetched from elsewhere, and no account is at work yet.
+  return rows.flatMap(({ account }) => account ?? []);
 }
 
 /** Accounts whose transfers wait until they are authorized again: nothing has to wake these. */
