@@ -10,6 +10,7 @@ import { BATCH_ITEMS_MAX } from '../../src/services/batches.ts';
 import { IdempotencyRecord } from '../../src/storage/entities/operations.ts';
 import { Transfer } from '../../src/storage/entities/transfer.ts';
 import { TransferBatch } from '../../src/storage/entities/transfer-batch.ts';
+import { ENGINE_LIMITS } from '../../src/transfers/engine.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { type Loopback, type ReceivedRequest, startLoopback } from '../support/loopback.ts';
 import { type Person, registerUser } from '../support/people.ts';
@@ -227,12 +228,13 @@ describe('batches', { timeout: 60_000 }, () => {
       if (!path.startsWith('/holding')) return response.end('x');
       await new Promise<void>((resolve) => {
         held.push(resolve);
-        if (held.length === 3) full.resolve();
+        if (held.length === ENGINE_LIMITS.runningPerUserMax) full.resolve();
       });
       return response.end('x');
     };
     // As many as one user may have running: what comes now waits.
-    const holding = await begin([url('/holding-1'), url('/holding-2'), url('/holding-3')]);
+    const slots = Array.from({ length: ENGINE_LIMITS.runningPerUserMax }, (_, slot) => url(`/holding-${slot}`));
+    const holding = await begin(slots, { maxConcurrent: slots.length });
     await full.promise;
     const batch = await begin([
       text('none.txt'),
@@ -262,7 +264,7 @@ describe('batches', { timeout: 60_000 }, () => {
       [null, null, null],
     );
     for (const goOn of held) goOn();
-    assert.equal((await ended(holding)).succeeded, 3);
+    assert.equal((await ended(holding)).succeeded, slots.length);
     const done = await batchOf(batch.id);
     assert.deepEqual([done.failed, done.done], [3, true]);
     assert.ok(!(await namesOf(app, admin)).some((name) => name.startsWith('none')));
