@@ -177,7 +177,7 @@ describe('threats', () => {
     );
     // Waits are spread by it, and nothing else.
     assert.deepEqual(
-      using.filter((file) => !/(events\/link|transport\/layers\/retry|transfers\/(engine|failures))\.ts$/.test(file)),
+      using.filter((file) => !/(events\/link|transfers\/endings)\.ts$/.test(file)),
       [],
     );
   });
