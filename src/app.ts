@@ -57,8 +57,10 @@ import { Notices } from './services/notices.ts';
 import { OfflineFollower } from './services/offline/follower.ts';
 import { OfflineLists } from './services/offline/lists.ts';
 import { OfflineRecords } from './services/offline/records.ts';
+import { OfflineStarter } from './services/offline/starter.ts';
 import { OfflineSync } from './services/offline/sync.ts';
 import { OfflineTasks } from './services/offline/tasks.ts';
+import { OfflineTorrents } from './services/offline/torrents.ts';
 import { Playlists } from './services/playlists.ts';
 import { SealedAddresses } from './services/sealed-addresses.ts';
 import { Search } from './services/search.ts';
@@ -270,7 +272,10 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   };
   const offlineLists = new OfflineLists(offlineParts);
   const offlineFollower = new OfflineFollower(offlineParts);
-  const offlineTasks = new OfflineTasks({ ...offlineParts, lists: offlineLists, follower: offlineFollower });
+  const offlineStarter = new OfflineStarter({ ...offlineParts, lists: offlineLists, follower: offlineFollower });
+  const offlineDoings = { ...offlineParts, lists: offlineLists, follower: offlineFollower, starter: offlineStarter };
+  const offlineTasks = new OfflineTasks(offlineDoings);
+  const offlineTorrents = new OfflineTorrents(offlineDoings);
   const housekeeping = new Housekeeping(
     {
       identity: () => identity.sweep(),
@@ -321,6 +326,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     media: new Media({ accounts, entries, playlists, links }),
     playlists,
     offlineTasks,
+    offlineTorrents,
     offlineLists,
     offlineFollower,
     transfers,

@@ -299,7 +299,7 @@ export interface OfflineAddResult {
 
 /** What a torrent file, which is on the drive, would bring. */
 export interface DriveTorrent {
-  /** As a task of it is named. */
+  /** Its info hash, hex: a task of it is named so. */
   readonly taskRef: string;
   readonly name: string;
   readonly sizeBytes: number | null;

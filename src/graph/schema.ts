@@ -17,6 +17,7 @@ import './types/invitation.ts';
 import './types/media.ts';
 import './types/notice.ts';
 import './types/offline.ts';
+import './types/offline-torrent.ts';
 import './types/password.ts';
 import './types/provider.ts';
 import './types/search.ts';

@@ -23,6 +23,7 @@ import type { Notices } from './notices.ts';
 import type { OfflineFollower } from './offline/follower.ts';
 import type { OfflineLists } from './offline/lists.ts';
 import type { OfflineTasks } from './offline/tasks.ts';
+import type { OfflineTorrents } from './offline/torrents.ts';
 import type { Playlists } from './playlists.ts';
 import type { Search } from './search.ts';
 import type { ShareLists } from './share-lists.ts';
@@ -58,6 +59,7 @@ export interface Services {
   readonly shares: Shares;
   readonly shareLists: ShareLists;
   readonly offlineTasks: OfflineTasks;
+  readonly offlineTorrents: OfflineTorrents;
   readonly offlineLists: OfflineLists;
   readonly offlineFollower: OfflineFollower;
   readonly media: Media;

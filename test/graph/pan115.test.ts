@@ -284,6 +284,48 @@ describe('an account at 115', { timeout: 170_000 }, () => {
     assert.equal(user.tasks.length, 0);
   });
 
+  it('downloads what a torrent on the drive names, and gives the task where it does so already', async () => {
+    const files = [
+      { path: 'film.mkv', size: 5000 },
+      { path: 'sample.mkv', size: 10 },
+    ];
+    fake.seedFile(user, '/资料/a.torrent', 'd8:announce', { torrent: { name: 'Feature', files } });
+    fake.seedFile(user, '/资料/b.torrent', 'no torrent at all');
+    const look = `query ($ref: EntryRef!) { entry(ref: $ref) { ... on File { torrent { name infoHash size files { index path size selected } } } } }`;
+    const { torrent } = (await ask(look, { ref: at('/资料/a.torrent') })).entry;
+    assert.match(torrent.infoHash, /^[0-9a-f]{40}$/);
+    assert.deepEqual(torrent, {
+      name: 'Feature',
+      infoHash: torrent.infoHash,
+      size: 5010,
+      files: [
+        { index: 0, path: 'film.mkv', size: 5000, selected: true },
+        { index: 1, path: 'sample.mkv', size: 10, selected: false },
+      ],
+    });
+    assert.deepEqual((await ask(look, { ref: at('/资料/b.torrent') })).entry, { torrent: null });
+
+    const add = (more: object = {}): Promise<Answer> =>
+      mutate('addOfflineTorrent', 'task { id name state url parent { path } }', {
+        file: at('/资料/a.torrent'),
+        ...more,
+      });
+    assert.equal((await add({ fileIndexes: [2] })).code, 'INVALID_INPUT');
+    assert.equal(fake.count('offline.bt'), 0);
+    const { task } = await add({ fileIndexes: [1, 0], destination: at('/资料') });
+    assert.deepEqual(
+      { ...task, id: null },
+      { id: null, name: 'Feature', state: 'PENDING', url: null, parent: { path: '/资料' } },
+    );
+    const { form } = fake.requests.findLast(({ endpoint }) => endpoint === 'offline.bt') ?? assert.fail();
+    assert.deepEqual([form.wanted, form.info_hash], ['0,1', torrent.infoHash]);
+    fake.offlineProgress(user, torrent.infoHash, 50);
+    const again = await add();
+    assert.deepEqual([again.task.id, again.task.state], [task.id, 'RUNNING']);
+    assert.equal(user.tasks.length, 1);
+    assert.equal((await mutate('clearOfflineTasks', 'ok', { accountId, scope: 'ALL' })).ok, true);
+  });
+
   it('goes on with a new token when the old one is refused, and with one refresh for all', async () => {
     clock.advance(61_000);
     fake.expireTokens(user);

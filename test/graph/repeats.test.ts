@@ -41,6 +41,8 @@ interface Owner {
   readonly path: string;
   /** A direct link of somebody else's. */
   link(): Promise<string>;
+  /** The path of a new torrent file of the cloud account. */
+  torrent(): string;
   /** An offline task of the cloud account that failed. */
   failedTask(): Promise<string>;
 }
@@ -89,6 +91,7 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
     parent: { path: { accountId: cloudId, path: '/' } },
   }),
   addOfflineTasks: ({ cloudId }) => ({ accountId: cloudId, urls: [`https://files.example/${name()}`] }),
+  addOfflineTorrent: ({ cloudId, torrent }) => ({ file: { path: { accountId: cloudId, path: torrent() } } }),
   retryOfflineTask: async (owner) => ({ id: await owner.failedTask() }),
 };
 
@@ -161,6 +164,12 @@ describe('a mutation that is repeated with its key', { timeout: 120_000 }, () =>
       link: async () => {
         const { link } = await made('createDirectLink', 'link { url }', { file: await newFile(stranger) }, stranger);
         return link.url;
+      },
+      torrent: () => {
+        const torrent = `${name()}.torrent`;
+        cloud.put(`/${torrent}`);
+        cloud.offline.holdTorrent(torrent);
+        return `/${torrent}`;
       },
       failedTask: async () => {
         const input = {

@@ -36,7 +36,7 @@ export interface MemoryDriveOptions {
   readonly pathless?: boolean;
 }
 
-type OfflineAct = Exclude<keyof OfflineTasks, 'urlsMax' | 'schemes' | 'readTorrent' | 'addTorrent'>;
+type OfflineAct = Exclude<keyof OfflineTasks, 'urlsMax' | 'schemes'>;
 
 type OptionalAct =
   | 'statMany'
@@ -64,7 +64,7 @@ export interface MemoryDrive {
   put(...paths: readonly string[]): void;
   /** Lets an act fail until `mend`. `times` acts go well before. */
   fail(act: string, error: DriveError | Error, after?: number): void;
-  /** Lets an act do its work, and its answer be lost, until `mend`. So far: `offline.add`. */
+  /** Lets an act do its work, and its answer be lost, until `mend`. So far: `offline.add`, `offline.addTorrent`. */
   lose(act: string, error: DriveError): void;
   mend(): void;
 }

@@ -1,4 +1,11 @@
-import type { DriveOfflineTask, OfflineAllowance, OfflineClearScope, OfflineTasks } from '../../src/drives/driver.ts';
+import { createHash } from 'node:crypto';
+import type {
+  DriveOfflineTask,
+  DriveTorrent,
+  OfflineAllowance,
+  OfflineClearScope,
+  OfflineTasks,
+} from '../../src/drives/driver.ts';
 import { OFFLINE_SCHEMES } from '../../src/drives/driver.ts';
 import type { DriveError, DriveErrorCategory } from '../../src/drives/errors.ts';
 
@@ -14,6 +21,14 @@ export interface OfflineDesk {
   /** What was ended, with its files or without. */
   readonly cancelled: { readonly ref: string; readonly deleteFiles: boolean }[];
   readonly cleared: OfflineClearScope[];
+  /** The acts of adding a torrent, in order. */
+  readonly torrents: {
+    readonly fileRef: string;
+    readonly indexes: readonly number[] | null;
+    readonly parentRef: string | null;
+  }[];
+  /** Has files of this name be a torrent of two files, of which the second is small and not preselected. */
+  holdTorrent(name: string): DriveTorrent;
   allowance: OfflineAllowance;
   /** Changes what a task is; gives it. */
   change(ref: string, changes: Partial<DriveOfflineTask>): DriveOfflineTask;
@@ -48,10 +63,21 @@ export function offlineDesk(
     if (!task) throw fault('not_found', 'There is no such offline task at the provider.');
     return task;
   };
-  const start = (url: string, parentRef: string | null, name = nameOf(url)): DriveOfflineTask => {
+  const held = new Map<string, DriveTorrent>();
+  const torrentOf = (fileRef: string): DriveTorrent => {
+    const torrent = held.get(/^ref\/(.*):\d+$/.exec(fileRef)?.[1] ?? '');
+    if (!torrent) throw fault('not_found', 'There is no such torrent on the drive.');
+    return torrent;
+  };
+  const start = (
+    url: string | null,
+    parentRef: string | null,
+    name: string,
+    ref: string | null = null,
+  ): DriveOfflineTask => {
     begun += 1;
     const task: DriveOfflineTask = {
-      ref: `task/${begun}`,
+      ref: ref ?? `task/${begun}`,
       name,
       url,
       state: 'RUNNING',
@@ -74,6 +100,20 @@ export function offlineDesk(
     folders: [],
     cancelled: [],
     cleared: [],
+    torrents: [],
+    holdTorrent: (name) => {
+      const torrent: DriveTorrent = {
+        taskRef: createHash('sha1').update(name).digest('hex'),
+        name: `Content of ${name}`,
+        sizeBytes: 5010,
+        files: [
+          { index: 0, path: 'film.mkv', sizeBytes: 5000, preselected: true },
+          { index: 1, path: 'extras/sample.mkv', sizeBytes: 10, preselected: false },
+        ],
+      };
+      held.set(name, torrent);
+      return torrent;
+    },
     allowance: { total: 10, used: 0, remaining: 10, packages: [] },
     change: (ref, changes) => {
       const changed = { ...find(ref), ...changes };
@@ -93,10 +133,23 @@ export function offlineDesk(
         const existing = [...tasks.values()].find((task) => task.url === url);
         const error =
           refusals.get(url) ?? (existing && fault('already_exists', 'That is a task already.', existing.ref)) ?? null;
-        return { url, task: error ? null : start(url, parentRef), error };
+        return { url, task: error ? null : start(url, parentRef, nameOf(url)), error };
       });
       end('offline.add');
       return results;
+    },
+    async readTorrent(fileRef) {
+      begin('offline.readTorrent');
+      return torrentOf(fileRef);
+    },
+    async addTorrent(fileRef, indexes, parentRef) {
+      begin('offline.addTorrent');
+      const { taskRef, name } = torrentOf(fileRef);
+      if (tasks.has(taskRef)) throw fault('already_exists', 'That is a task already.');
+      desk.torrents.push({ fileRef, indexes, parentRef });
+      const task = start(null, parentRef, name, taskRef);
+      end('offline.addTorrent');
+      return task;
     },
     async list({ cursor, limit }) {
       begin('offline.list');

@@ -25,7 +25,7 @@ const OfflineTaskStateEnum = builder.enumType('OfflineTaskState', {
   values: enumValues(STATES),
 });
 
-const OfflineTask = builder.objectRef<OfflineTaskView>('OfflineTask');
+export const OfflineTask = builder.objectRef<OfflineTaskView>('OfflineTask');
 
 /** The account and the provider's own id of the task, as with entries. */
 const taskNodeId = ({ account, ref }: OfflineTaskView): string => encodeEntryKey(account.id, ref);

@@ -254,7 +254,10 @@ export const noSuchTask = (cause?: unknown): NotFoundError =>
   new NotFoundError('You have no such offline task.', { cause });
 
 /** @throws UnsupportedError before anything is sent. */
-export function requireAbility(opened: OpenAccount, ability: 'OFFLINE_ADD' | 'OFFLINE_CANCEL' | 'OFFLINE_CLEAR'): void {
+export function requireAbility(
+  opened: OpenAccount,
+  ability: 'OFFLINE_ADD' | 'OFFLINE_TORRENT' | 'OFFLINE_CANCEL' | 'OFFLINE_CLEAR',
+): void {
   if (opened.abilities.has(ability)) return;
   throw new UnsupportedError(`This drive (${opened.account.provider}) cannot do that: ${ability}.`, ability);
 }

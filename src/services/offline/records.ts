@@ -62,10 +62,11 @@ export class OfflineRecords {
       if (!row) continue; // Its ref is none that a database keeps.
       const { id } = row;
       const link = url ?? task.url;
+      const isKnown = attached && link === null;
       const columns = {
         ...(attached ? changesOf(row, task) : columnsOf(task)),
-        name: task.name ?? (link === null ? task.ref : nameOfLink(link)),
-        sealedUrl: link === null ? null : this.#vault.sealJson(link, placeOf(id)),
+        name: task.name ?? (isKnown ? row.name : link === null ? task.ref : nameOfLink(link)),
+        ...(isKnown ? {} : { sealedUrl: link === null ? null : this.#vault.sealJson(link, placeOf(id)) }),
         userId: (attached ? row.userId : null) ?? userId,
         updatedAt: task.updatedAt ?? now,
         checkedAt: now,

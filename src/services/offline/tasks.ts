@@ -10,23 +10,21 @@ import {
 } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Account } from '../../storage/entities/account.ts';
-import type { StoredFailure } from '../../storage/entities/transfer.ts';
 import type { Storage } from '../../storage/orm.ts';
-import { failureOf, storedFailureOf } from '../../transfers/failures.ts';
+import { failureOf } from '../../transfers/failures.ts';
 import type { AccountWatch } from '../account-watch.ts';
 import type { Accounts, OpenAccount } from '../accounts.ts';
 import type { Audit } from '../audit.ts';
-import { type Entries, type EntryTarget, noSuchEntry, uncancelled } from '../entries.ts';
+import { type EntryTarget, noSuchEntry, uncancelled } from '../entries.ts';
 import type { Idempotency } from '../idempotency.ts';
 import { ITEMS_MAX } from '../item-lists.ts';
 import { toldOf } from '../unexpected.ts';
 import type { Viewer } from '../viewer.ts';
-import { type AddedLink, addLinks } from './adding.ts';
 import type { OfflineFollower } from './follower.ts';
 import { checkedLink } from './links.ts';
 import { noSuchTask, type OfflineLists, type OfflineTaskKey, type OfflineTaskView, requireAbility } from './lists.ts';
 import { isUnfinished, type OfflineRecords } from './records.ts';
-import type { OfflineSync } from './sync.ts';
+import type { OfflineStarter, StoredAnswer } from './starter.ts';
 
 /** Links of one mutation. Some providers take one at a time: more would take longer than a client waits. */
 export const OFFLINE_LINKS_MAX = 500;
@@ -52,19 +50,12 @@ export interface AddedOfflineTask {
   readonly error: DomainError | null;
 }
 
-/** As the idempotency record keeps it: no link, as one may hold a password. */
-interface StoredAnswer {
-  readonly ref: string | null;
-  readonly failure: StoredFailure | null;
-}
-
 export interface OfflineTasksOptions {
   readonly storage: Storage;
   readonly accounts: Accounts;
-  readonly entries: Entries;
   readonly lists: OfflineLists;
   readonly records: OfflineRecords;
-  readonly sync: OfflineSync;
+  readonly starter: OfflineStarter;
   readonly follower: OfflineFollower;
   readonly watch: AccountWatch;
   readonly idempotency: Idempotency;
@@ -87,7 +78,7 @@ export class OfflineTasks {
    *   key; what the drive throws about the destination.
    */
   async add(viewer: Viewer, wanted: NewOfflineTasks): Promise<readonly AddedOfflineTask[]> {
-    const { idempotency, accounts } = this.#options;
+    const { idempotency, accounts, starter } = this.#options;
     const { urls, destination } = wanted;
     if (urls.length < 1 || urls.length > OFFLINE_LINKS_MAX) {
       throw InvalidInputError.at('input.urls', `must be from 1 to ${OFFLINE_LINKS_MAX} links`);
@@ -109,10 +100,10 @@ export class OfflineTasks {
         const done = attempt.parts.flat();
         const rest = links.slice(done.length);
         if (rest.length === 0) return done;
-        const parentRef = await this.#folderRef(viewer, destination ?? null);
+        const parentRef = await starter.folderRef(viewer, destination ?? null);
         const isRepeated = attempt.since !== null;
-        for await (const added of this.#added(viewer, opened, rest, parentRef, isRepeated)) {
-          const part = await this.#keep(viewer, opened, added, fresh);
+        for await (const added of starter.links(viewer, opened, rest, { parentRef, isRepeated })) {
+          const part = await starter.keep(viewer, opened, added, fresh);
           done.push(...part);
           await attempt.keep(part);
         }
@@ -173,7 +164,7 @@ export class OfflineTasks {
    * @throws NotFoundError, ConflictError when it has not failed or its link is not known; UnsupportedError; what the drive throws.
    */
   async retry(viewer: Viewer, key: OfflineTaskKey | null, idempotencyKey: Input<string>): Promise<OfflineTaskView> {
-    const { accounts, idempotency, lists } = this.#options;
+    const { accounts, idempotency, lists, starter } = this.#options;
     const account = key && (await accounts.visibleMany(viewer, [key.accountId])).get(key.accountId);
     if (!account) throw noSuchTask();
     const { ref } = key;
@@ -191,8 +182,9 @@ export class OfflineTasks {
       }
       if (url === null) throw new ConflictError('The link of this task is not known. Add it again.');
       await clearWay(opened, ref);
-      for await (const added of this.#added(viewer, opened, [url], failed.parentRef, since !== null)) {
-        const [kept] = await this.#keep(viewer, opened, added, fresh);
+      const where = { parentRef: failed.parentRef, isRepeated: since !== null };
+      for await (const added of starter.links(viewer, opened, [url], where)) {
+        const [kept] = await starter.keep(viewer, opened, added, fresh);
         if (kept?.failure) throw failureOf(kept.failure);
         if (!kept) continue;
         if (kept.ref !== ref) await this.#forget(account, ref);
@@ -260,62 +252,6 @@ export class OfflineTasks {
     await this.#audited(viewer, account, 'offline.cancel', { taskRef: ref, deleteFiles });
   }
 
-  async *#added(
-    viewer: Viewer,
-    { account }: OpenAccount,
-    urls: readonly string[],
-    parentRef: string | null,
-    isRepeated: boolean,
-  ): AsyncGenerator<readonly AddedLink[], void> {
-    const { accounts, records, lists, clock, log } = this.#options;
-    const { driver } = await accounts.openForUser(viewer.userId, account.id);
-    const { offline } = driver;
-    if (!offline) return;
-    const mayAttach = async ({ ref }: { readonly ref: string }): Promise<boolean> => {
-      const owner = (await records.find(account.id, [ref])).get(ref)?.userId ?? null;
-      return owner === null || owner === viewer.userId || lists.seesAll(viewer, account);
-    };
-    const title = account.label;
-    const accountId = account.id;
-    yield* addLinks(urls, {
-      driver,
-      offline,
-      accountId,
-      title,
-      parentRef,
-      isRepeated,
-      mayAttach,
-      clock,
-      log,
-      call: uncancelled(),
-    });
-  }
-
-  /** Keeps what was begun, and has it followed. */
-  async #keep(
-    viewer: Viewer,
-    { account, driver }: OpenAccount,
-    added: readonly AddedLink[],
-    fresh: Map<string, OfflineTaskView>,
-  ): Promise<readonly StoredAnswer[]> {
-    const { storage, records, lists, follower, sync } = this.#options;
-    const begun = added.flatMap(({ url, task, attached }) => (task ? [{ url, task, attached }] : []));
-    const tasks = begun.map(({ task }) => task);
-    await storage.transaction((em) => records.begin(em, viewer.userId, account.id, begun));
-    const rows = await records.find(
-      account.id,
-      tasks.map(({ ref }) => ref),
-    );
-    for (const { task, attached } of begun) {
-      const row = rows.get(task.ref);
-      const hasJustSucceeded = task.state === 'SUCCEEDED' && !attached;
-      if (row) await sync.tell(account.id, driver, { row, hasJustSucceeded }, uncancelled());
-    }
-    for (const view of await lists.viewsOf(account, tasks)) fresh.set(view.ref, view);
-    if (begun.some(({ task }) => isUnfinished(task))) await follower.follow(account.id);
-    return added.map(({ task, error }) => ({ ref: task?.ref ?? null, failure: error && storedFailureOf(error) }));
-  }
-
   /** Answers with their tasks: as they were begun, or as they are now when the answer is repeated. */
   async #results(
     viewer: Viewer,
@@ -336,12 +272,6 @@ export class OfflineTasks {
         return [url, { task: views.get(ref ?? '') ?? null, error: failure && failureOf(failure) }];
       }),
     );
-  }
-
-  async #folderRef(viewer: Viewer, destination: { readonly target: EntryTarget } | null): Promise<string | null> {
-    if (!destination) return null;
-    const folder = await this.#options.entries.resolveFolder(viewer, destination.target, ['input', 'destination']);
-    return folder.entry.ref;
   }
 
   async #get(viewer: Viewer, key: OfflineTaskKey, knownForMs?: number): Promise<OfflineTaskView> {
