@@ -5,7 +5,7 @@ import { DriveError } from '../../src/drives/errors.ts';
 import { local } from '../../src/drives/local/drive.ts';
 import { encodeGlobalId } from '../../src/graph/ids.ts';
 import { OfflineTask } from '../../src/storage/entities/offline-task.ts';
-import { AuditRecord } from '../../src/storage/entities/operations.ts';
+import { AuditRecord, IdempotencyRecord } from '../../src/storage/entities/operations.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { linkAccount, type MemoryDrive, memoryDrive } from '../support/memory-drive.ts';
@@ -187,6 +187,16 @@ describe('a torrent that lies on a drive', { timeout: 120_000 }, () => {
       assert.equal(new Set(results.map(({ id }) => id)).size, 1);
       assert.equal(full.calls.filter((act) => act === 'offline.addTorrent').length, 1);
       assert.equal((await add({ file: at(full, path), fileIndexes: [0], ...more })).code, 'CONFLICT');
+    });
+
+    it('once when the server died before its answer: what it had begun is found', async () => {
+      const path = newTorrent(full);
+      const key = randomUUID();
+      const { id } = await begin(full, path, { idempotencyKey: key });
+      const gone = { answer: null, pendingUntil: new Date(0) };
+      await app.app.storage.fork().nativeUpdate(IdempotencyRecord, { userId: person.userId, key }, gone);
+      assert.equal((await begin(full, path, { idempotencyKey: key })).id, id);
+      assert.equal(full.calls.filter((act) => act === 'offline.addTorrent').length, 1);
     });
 
     it('once: where it is a task already, that task is given', async () => {
