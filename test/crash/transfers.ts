@@ -105,6 +105,8 @@ export async function crashTransfers(run: CrashRun): Promise<CrashReport> {
     }
     return work.report(plan);
   } catch (error) {
+    // At once: what is closed below may wait for those who still ask.
+    process.stderr.write(`${error}\n`);
     throw new Error(`seed ${run.seed}: a promise is broken. The server said last:\n${server.output}`, { cause: error });
   } finally {
     server.kill();
