@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
@@ -53,15 +54,23 @@ export async function startProcess(options: ProcessOptions): Promise<ServerProce
   return { url, pid: child.pid ?? 0, readyMs: performance.now() - startedMs, ended, stop: () => stop(child, ended) };
 }
 
-/** A port that was free just now. */
+/**
+ * A port that was free just now, for a server that starts later or again and again. None that the system hands out by
+ * itself (from 32768 on): until the server is there, that could become somebody else's, or the near end of a connection.
+ */
 export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('No port is free.');
-  return address.port;
+  for (;;) {
+    const port = randomInt(20_000, 32_000);
+    const probe = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      probe.once('error', () => resolve(false));
+      probe.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!isFree) continue;
+    probe.close();
+    await once(probe, 'close');
+    return port;
+  }
 }
 
 async function untilReady(

@@ -13,6 +13,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../../demo/process.ts';
 import { Hub } from '../../src/events/hub.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/lib/log.ts';
@@ -22,7 +23,7 @@ import { openStorage } from '../../src/storage/orm.ts';
 import { openTransfers } from '../../src/transfers/open.ts';
 import { type CrashCloud, startCrashClouds } from './clouds.ts';
 import { type FaultPlan, newFaultPlan, startFaultProxy } from './fault-proxy.ts';
-import { freePort, KilledServer, killOften, RETRY_MS, randomFrom } from './killed-server.ts';
+import { KilledServer, killOften, RETRY_MS, randomFrom } from './killed-server.ts';
 
 export interface CrashRun {
   readonly transfers: number;

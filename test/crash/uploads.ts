@@ -11,6 +11,7 @@ import { mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../../demo/process.ts';
 import { Hub } from '../../src/events/hub.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/lib/log.ts';
@@ -19,7 +20,7 @@ import { BlobStore } from '../../src/storage/blobs.ts';
 import { Transfer } from '../../src/storage/entities/transfer.ts';
 import { openStorage } from '../../src/storage/orm.ts';
 import { openTransfers } from '../../src/transfers/open.ts';
-import { freePort, KilledServer, killOften, RETRY_MS, randomFrom } from './killed-server.ts';
+import { KilledServer, killOften, RETRY_MS, randomFrom } from './killed-server.ts';
 
 export interface CrashRun {
   readonly uploads: number;
