@@ -1,12 +1,11 @@
 import type {
-  CallContext,
   DriveMediaInfo,
   DriveMediaVersion,
   DriveSubtitle,
   DriveThumbnail,
   MediaProgress,
-  ProviderLink,
-} from '../drives/driver.ts';
+} from '../drives/contract/media.ts';
+import type { CallContext, ProviderLink } from '../drives/driver.ts';
 import { categoryOf } from '../drives/shared/categories.ts';
 import { InvalidInputError, UnsupportedError } from '../lib/errors.ts';
 import type { Accounts } from './accounts.ts';

@@ -1,7 +1,8 @@
 import { extname } from 'node:path/posix';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import type { ByteRange, CallContext, DrivePart, DriveSubtitle } from '../drives/driver.ts';
+import type { DrivePart, DriveSubtitle } from '../drives/contract/media.ts';
+import type { ByteRange, CallContext } from '../drives/driver.ts';
 import { addMs, type Clock } from '../lib/clock.ts';
 import { NotFoundError, ProviderError, UnsupportedError } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';

@@ -1,4 +1,5 @@
-import type { CallContext, DriveShare } from '../drives/driver.ts';
+import type { DriveShare } from '../drives/contract/shares.ts';
+import type { CallContext } from '../drives/driver.ts';
 import type { Account } from '../storage/entities/account.ts';
 import type { Share } from '../storage/entities/share.ts';
 import type { Accounts } from './accounts.ts';

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { DATABASES, type TestStorage } from '../../test/support/databases.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import type { DriveShare } from '../drives/driver.ts';
+import type { DriveShare } from '../drives/contract/shares.ts';
 import { addMs } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
 import { Secret } from '../lib/secret.ts';

@@ -1,4 +1,4 @@
-import type { DriveShare } from '../drives/driver.ts';
+import type { DriveShare } from '../drives/contract/shares.ts';
 import { addMs, type Clock } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
 import { Share } from '../storage/entities/share.ts';

@@ -1,4 +1,5 @@
-import type { CallContext, ShareOptions, ShareTraffic } from '../drives/driver.ts';
+import type { ShareOptions, ShareTraffic } from '../drives/contract/shares.ts';
+import type { CallContext } from '../drives/driver.ts';
 import { InvalidInputError, NotFoundError, UnsupportedError } from '../lib/errors.ts';
 import type { Account } from '../storage/entities/account.ts';
 import type { Share } from '../storage/entities/share.ts';

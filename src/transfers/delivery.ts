@@ -1,4 +1,5 @@
-import type { CallContext, DriveEntry, Driver, Hashes, UploadPlan } from '../drives/driver.ts';
+import type { UploadPlan } from '../drives/contract/upload.ts';
+import type { CallContext, DriveEntry, Driver, Hashes } from '../drives/driver.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Transfer, TransferRoute } from '../storage/entities/transfer.ts';
 import type { ProgressTrack } from './progress.ts';

@@ -1,4 +1,5 @@
-import type { Driver, UploadSession } from '../drives/driver.ts';
+import type { UploadSession } from '../drives/contract/upload.ts';
+import type { Driver } from '../drives/driver.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Transfer } from '../storage/entities/transfer.ts';
 import type { Spool } from './spool.ts';

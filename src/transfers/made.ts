@@ -1,4 +1,5 @@
-import type { DriveEntry, UploadPlan } from '../drives/driver.ts';
+import type { UploadPlan } from '../drives/contract/upload.ts';
+import type { DriveEntry } from '../drives/driver.ts';
 import { DriveError } from '../drives/errors.ts';
 import { findChild } from './children.ts';
 import type { Delivered, Delivery } from './delivery.ts';

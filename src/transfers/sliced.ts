@@ -1,4 +1,5 @@
-import type { CallContext, SlicedUpload, SliceReceipt, UploadPlan, UploadSession } from '../drives/driver.ts';
+import type { SlicedUpload, SliceReceipt, UploadPlan, UploadSession } from '../drives/contract/upload.ts';
+import type { CallContext } from '../drives/driver.ts';
 import { DriveError } from '../drives/errors.ts';
 import type { TransferSlice } from '../storage/entities/transfer.ts';
 import { beginCommit, ClaimLostError, type Delivered, type Delivery, keep } from './delivery.ts';

@@ -1,4 +1,5 @@
-import type { DriveEntry, SlicedUpload, UploadPlan } from '../drives/driver.ts';
+import type { SlicedUpload, UploadPlan } from '../drives/contract/upload.ts';
+import type { DriveEntry } from '../drives/driver.ts';
 import { DriveError } from '../drives/errors.ts';
 import { beginCommit, type Delivery, keep } from './delivery.ts';
 

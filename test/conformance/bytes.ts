@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ConflictPolicy, UploadPlan } from '../../src/drives/driver.ts';
+import type { UploadPlan } from '../../src/drives/contract/upload.ts';
+import type { ConflictPolicy } from '../../src/drives/driver.ts';
 import { bytesOf, call, failure, type Subject } from './subject.ts';
 
 /** Bytes come out as they went in, or not at all. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createCipheriv, createHash } from 'node:crypto';
 import type { Ability } from '../../src/drives/abilities.ts';
+import type { SliceReceipt, UploadPlan, UploadSession } from '../../src/drives/contract/upload.ts';
 import type {
   CallContext,
   ConflictPolicy,
@@ -9,9 +10,6 @@ import type {
   Hashes,
   Page,
   PageRequest,
-  SliceReceipt,
-  UploadPlan,
-  UploadSession,
 } from '../../src/drives/driver.ts';
 import { DriveError, type DriveErrorCategory } from '../../src/drives/errors.ts';
 import type { Drive } from '../../src/drives/open.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
-import type { ByteRange, DriveDefinition, Driver, Media } from '../../src/drives/driver.ts';
+import type { Media } from '../../src/drives/contract/media.ts';
+import type { ByteRange, DriveDefinition, Driver } from '../../src/drives/driver.ts';
 import { DriveError } from '../../src/drives/errors.ts';
 import { local } from '../../src/drives/local/drive.ts';
 import { encodeGlobalId } from '../../src/graph/ids.ts';

@@ -1,15 +1,7 @@
 import { Readable } from 'node:stream';
-import type {
-  DriveDefinition,
-  DriveEntry,
-  Driver,
-  DriveShare,
-  OfflineTasks,
-  Page,
-  PageRequest,
-  ProviderId,
-  Shares,
-} from '../../src/drives/driver.ts';
+import type { OfflineTasks } from '../../src/drives/contract/offline.ts';
+import type { DriveShare, Shares } from '../../src/drives/contract/shares.ts';
+import type { DriveDefinition, DriveEntry, Driver, Page, PageRequest, ProviderId } from '../../src/drives/driver.ts';
 import { DriveError, type DriveErrorCategory } from '../../src/drives/errors.ts';
 import { newId } from '../../src/lib/ids.ts';
 import { Account } from '../../src/storage/entities/account.ts';

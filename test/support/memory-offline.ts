@@ -5,8 +5,8 @@ import type {
   OfflineAllowance,
   OfflineClearScope,
   OfflineTasks,
-} from '../../src/drives/driver.ts';
-import { OFFLINE_SCHEMES } from '../../src/drives/driver.ts';
+} from '../../src/drives/contract/offline.ts';
+import { OFFLINE_SCHEMES } from '../../src/drives/contract/offline.ts';
 import type { DriveError, DriveErrorCategory } from '../../src/drives/errors.ts';
 
 /** What the provider of a test has as offline tasks: for a test to change as the provider itself, or somebody elsewhere, would. */

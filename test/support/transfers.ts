@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { DriveEntry, Driver, Hashes, UploadPlan } from '../../src/drives/driver.ts';
+import type { UploadPlan } from '../../src/drives/contract/upload.ts';
+import type { DriveEntry, Driver, Hashes } from '../../src/drives/driver.ts';
 import { DriveError } from '../../src/drives/errors.ts';
 import type { EventBus } from '../../src/events/bus.ts';
 import { Hub } from '../../src/events/hub.ts';

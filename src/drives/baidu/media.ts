@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { addMs } from '../../lib/clock.ts';
 import { DriveError } from '../../lib/drive-error.ts';
-import type { CallContext, DriveThumbnail, Media, ProviderLink } from '../driver.ts';
+import type { DriveThumbnail, Media } from '../contract/media.ts';
+import type { CallContext, ProviderLink } from '../driver.ts';
 import { type BaiduClient, LIST_PAGE_MAX, XPAN_FILE } from './client.ts';
 import { PROVIDER, TITLE } from './errors.ts';
 import { CATEGORIES, folderOf, type WireMeta } from './wire.ts';

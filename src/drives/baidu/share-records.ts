@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { CallContext, DriveShare, Shares } from '../driver.ts';
+import type { DriveShare, Shares } from '../contract/shares.ts';
+import type { CallContext } from '../driver.ts';
 import { encodeCursor } from '../shared/paging.ts';
 import { ACCEPTED, type BaiduClient } from './client.ts';
 import { baiduError } from './errors.ts';

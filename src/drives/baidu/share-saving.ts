@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { sleep } from '../../lib/timer.ts';
-import type { CallContext, DriveEntry, Shares } from '../driver.ts';
+import type { Shares } from '../contract/shares.ts';
+import type { CallContext, DriveEntry } from '../driver.ts';
 import { type BaiduClient, invalid } from './client.ts';
 import { inRoot, taken } from './editing.ts';
 import { baiduError } from './errors.ts';

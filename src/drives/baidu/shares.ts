@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import { addMs } from '../../lib/clock.ts';
-import type { Shares } from '../driver.ts';
+import type { Shares } from '../contract/shares.ts';
 import { type BaiduClient, invalid } from './client.ts';
 import { createShareRecords } from './share-records.ts';
 import { createShareSaving } from './share-saving.ts';

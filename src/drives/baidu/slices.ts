@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { UploadPlan } from '../driver.ts';
+import type { UploadPlan } from '../contract/upload.ts';
 import { invalid } from './client.ts';
 import { baiduError } from './errors.ts';
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
-import type { CallContext, ConflictPolicy, DriveEntry, SlicedUpload, UploadPlan, UploadSession } from '../driver.ts';
+import type { SlicedUpload, UploadPlan, UploadSession } from '../contract/upload.ts';
+import type { CallContext, ConflictPolicy, DriveEntry } from '../driver.ts';
 import { type BaiduClient, invalid } from './client.ts';
 import { inRoot, orTaken, taken } from './editing.ts';
 import { baiduError } from './errors.ts';

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import type { EntityManager } from '../../storage/orm.ts';
-import type { CallContext, DriveEntry, Driver, Hashes, SpooledFile, UploadPlan } from '../driver.ts';
+import type { SpooledFile, UploadPlan } from '../contract/upload.ts';
+import type { CallContext, DriveEntry, Driver, Hashes } from '../driver.ts';
 import { checkEntryName } from '../shared/names.ts';
 import { change, type Note } from './change.ts';
 import type { LocalContext } from './context.ts';

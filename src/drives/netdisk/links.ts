@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { addMs } from '../../lib/clock.ts';
-import type { CallContext, Driver, Shares } from '../driver.ts';
+import type { Shares } from '../contract/shares.ts';
+import type { CallContext, Driver } from '../driver.ts';
 import { type NetdiskClient, parsed } from './client.ts';
 import { invalid } from './errors.ts';
 

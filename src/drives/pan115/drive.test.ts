@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { openPan115Fixture, type Pan115Fixture } from '../../../test/conformance/fixtures/pan115.ts';
 import { bytesOf, call, everyItem, FIRST_PAGE, failure, Subject } from '../../../test/conformance/subject.ts';
-import type { UploadSession } from '../driver.ts';
+import type { UploadSession } from '../contract/upload.ts';
 import { RATES } from './rates.ts';
 
 const KIB = 1024;

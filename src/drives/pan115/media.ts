@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
-import type { CallContext, DriveSubtitle, Media } from '../driver.ts';
+import type { DriveSubtitle, Media } from '../contract/media.ts';
+import type { CallContext } from '../driver.ts';
 import { categoryOf } from '../shared/categories.ts';
 import { ACCEPTED, type Pan115Client } from './client.ts';
 import { fetchAddress } from './download.ts';

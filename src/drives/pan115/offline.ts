@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
 import type {
-  CallContext,
   DriveOfflineTask,
   DriveTorrent,
   OfflineAddResult,
   OfflineClearScope,
   OfflineTasks,
-} from '../driver.ts';
+} from '../contract/offline.ts';
+import type { CallContext } from '../driver.ts';
 import { encodeCursor } from '../shared/paging.ts';
 import { ACCEPTED, type Pan115Client } from './client.ts';
 import { invalid, isTrue, itemError, notFound, pan115Error } from './errors.ts';

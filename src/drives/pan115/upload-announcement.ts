@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { CallContext, UploadPlan } from '../driver.ts';
+import type { UploadPlan } from '../contract/upload.ts';
+import type { CallContext } from '../driver.ts';
 import type { Pan115Client } from './client.ts';
 import { corrupted, invalid, pan115Error } from './errors.ts';
 import { maybeObjectOf, objectOf } from './wire.ts';

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
-import type { CallContext, DriveEntry, SlicedUpload, UploadPlan, UploadSession } from '../driver.ts';
+import type { SlicedUpload, UploadPlan, UploadSession } from '../contract/upload.ts';
+import type { CallContext, DriveEntry } from '../driver.ts';
 import { folderFor, freeName, namesake, removeReplaced, taken } from './changing.ts';
 import type { Folder, Pan115Client } from './client.ts';
 import { corrupted, invalid, isMissing, pan115Error } from './errors.ts';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
-import type { CallContext, DriveMediaVersion, Media, MediaVersionState } from '../driver.ts';
+import type { DriveMediaVersion, Media, MediaVersionState } from '../contract/media.ts';
+import type { CallContext } from '../driver.ts';
 import { mimeTypeOf } from '../shared/categories.ts';
 import { ACCEPTED, idOf, invalid, type Pan123Client } from './client.ts';
 import { PROVIDER, pan123Error, TITLE } from './errors.ts';

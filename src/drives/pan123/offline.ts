@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
-import type { CallContext, DriveOfflineTask, OfflineAddResult, OfflineTasks } from '../driver.ts';
+import type { DriveOfflineTask, OfflineAddResult, OfflineTasks } from '../contract/offline.ts';
+import type { CallContext } from '../driver.ts';
 import { idOf, type Pan123Client } from './client.ts';
 import { pan123Error } from './errors.ts';
 import { ID, NUMBER, ROOT_REF } from './wire.ts';

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { addMs } from '../../lib/clock.ts';
 import { DriveError } from '../../lib/drive-error.ts';
-import type { CallContext, DriveShare, ShareOptions, Shares, ShareTraffic } from '../driver.ts';
+import type { DriveShare, ShareOptions, Shares, ShareTraffic } from '../contract/shares.ts';
+import type { CallContext } from '../driver.ts';
 import { encodeCursor } from '../shared/paging.ts';
 import { ACCEPTED, IDS_MAX, idOf, invalid, LIST_PAGE_MAX, notFound, type Pan123Client } from './client.ts';
 import { PROVIDER, TITLE } from './errors.ts';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
-import type { CallContext, UploadPlan } from '../driver.ts';
+import type { UploadPlan } from '../contract/upload.ts';
+import type { CallContext } from '../driver.ts';
 import type { Pan123Client } from './client.ts';
 import { pan123Error, VERIFYING_CODE } from './errors.ts';
 import { asForgotten } from './upload-parts.ts';

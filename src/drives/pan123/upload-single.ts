@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
-import type { CallContext, UploadPlan } from '../driver.ts';
+import type { UploadPlan } from '../contract/upload.ts';
+import type { CallContext } from '../driver.ts';
 import { isMissing, type Pan123Client } from './client.ts';
 import { PROVIDER, pan123Error, TITLE } from './errors.ts';
 import { parsed } from './linking.ts';

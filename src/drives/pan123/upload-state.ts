@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { UploadSession } from '../driver.ts';
+import type { UploadSession } from '../contract/upload.ts';
 import { pan123Error } from './errors.ts';
 
 const STATE = z.object({

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
-import type { CallContext, ConflictPolicy, DriveEntry, SlicedUpload, UploadPlan } from '../driver.ts';
+import type { SlicedUpload, UploadPlan } from '../contract/upload.ts';
+import type { CallContext, ConflictPolicy, DriveEntry } from '../driver.ts';
 import { idOf, invalid, isMissing, type Pan123Client } from './client.ts';
 import { pan123Error } from './errors.ts';
 import { md5Of } from './hashing.ts';

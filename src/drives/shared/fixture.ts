@@ -1,4 +1,4 @@
-import type { SpooledFile, UploadSession } from '../driver.ts';
+import type { SpooledFile, UploadSession } from '../contract/upload.ts';
 import type { Drive } from '../open.ts';
 
 /** What a provider can be made to do wrong; an imitation of the wire supports those that its provider shows. */

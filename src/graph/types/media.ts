@@ -1,10 +1,10 @@
 import type {
-  ProviderLink as DriveLink,
   MediaProgress as DriveMediaProgress,
   DriveMediaVersion,
   DriveThumbnail,
   MediaVersionState,
-} from '../../drives/driver.ts';
+} from '../../drives/contract/media.ts';
+import type { ProviderLink as DriveLink } from '../../drives/driver.ts';
 import type { EntryView } from '../../services/entries.ts';
 import type { MediaView, SubtitleView } from '../../services/media.ts';
 import { builder } from '../builder.ts';

@@ -1,4 +1,4 @@
-import type { DriveTorrent } from '../../drives/driver.ts';
+import type { DriveTorrent } from '../../drives/contract/offline.ts';
 import type { OfflineTaskView } from '../../services/offline/lists.ts';
 import { TORRENT_INDEXES_MAX } from '../../services/offline/torrents.ts';
 import { builder } from '../builder.ts';

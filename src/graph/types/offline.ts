@@ -1,4 +1,4 @@
-import type { OfflineAllowance, OfflineClearScope, OfflinePackage } from '../../drives/driver.ts';
+import type { OfflineAllowance, OfflineClearScope, OfflinePackage } from '../../drives/contract/offline.ts';
 import type { DomainError } from '../../lib/errors.ts';
 import type { OfflineTaskKey, OfflineTaskView } from '../../services/offline/lists.ts';
 import { type AddedOfflineTask, OFFLINE_LINKS_MAX } from '../../services/offline/tasks.ts';

@@ -1,4 +1,5 @@
-import type { CallContext, DriveOfflineTask, Driver, OfflineAddResult, OfflineTasks } from '../../drives/driver.ts';
+import type { DriveOfflineTask, OfflineAddResult, OfflineTasks } from '../../drives/contract/offline.ts';
+import type { CallContext, Driver } from '../../drives/driver.ts';
 import { DriveError, domainErrorOf } from '../../drives/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { AlreadyExistsError, type DomainError, ProviderError, UnavailableError } from '../../lib/errors.ts';

@@ -1,4 +1,5 @@
-import type { CallContext, DriveOfflineTask, Driver } from '../../drives/driver.ts';
+import type { DriveOfflineTask } from '../../drives/contract/offline.ts';
+import type { CallContext, Driver } from '../../drives/driver.ts';
 import { DriveError } from '../../drives/errors.ts';
 import type { EventBus } from '../../events/bus.ts';
 import { addMs, type Clock } from '../../lib/clock.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { OFFLINE_SCHEMES, type OfflineScheme } from '../../drives/driver.ts';
+import { OFFLINE_SCHEMES, type OfflineScheme } from '../../drives/contract/offline.ts';
 import { checkedLink, keysOfTask, linkKey, nameOfLink, OFFLINE_LINK_MAX } from './links.ts';
 
 const HASH = '0123456789abcdef0123456789abcdef01234567';

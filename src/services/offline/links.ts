@@ -1,4 +1,4 @@
-import { OFFLINE_SCHEMES, type OfflineScheme } from '../../drives/driver.ts';
+import { OFFLINE_SCHEMES, type OfflineScheme } from '../../drives/contract/offline.ts';
 import { type DomainError, InvalidInputError, UnsupportedError } from '../../lib/errors.ts';
 
 /** Longest link, in characters: a magnet link may name dozens of trackers. */

@@ -1,4 +1,5 @@
-import type { CallContext, DriveOfflineTask, OfflineAllowance } from '../../drives/driver.ts';
+import type { DriveOfflineTask, OfflineAllowance } from '../../drives/contract/offline.ts';
+import type { CallContext } from '../../drives/driver.ts';
 import { addMs, type Clock } from '../../lib/clock.ts';
 import { DomainError, NotFoundError, ProviderError, UnsupportedError } from '../../lib/errors.ts';
 import type { Account } from '../../storage/entities/account.ts';

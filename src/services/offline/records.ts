@@ -1,4 +1,4 @@
-import type { DriveOfflineTask, OfflineClearScope } from '../../drives/driver.ts';
+import type { DriveOfflineTask, OfflineClearScope } from '../../drives/contract/offline.ts';
 import { addMs, type Clock } from '../../lib/clock.ts';
 import { newId } from '../../lib/ids.ts';
 import { OfflineTask, type OfflineTaskState } from '../../storage/entities/offline-task.ts';

@@ -1,4 +1,4 @@
-import type { OfflineTasks } from '../../drives/driver.ts';
+import type { OfflineTasks } from '../../drives/contract/offline.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { StoredFailure } from '../../storage/entities/transfer.ts';

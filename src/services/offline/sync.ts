@@ -1,4 +1,5 @@
-import type { CallContext, DriveEntry, DriveOfflineTask, Driver, Page, PageRequest } from '../../drives/driver.ts';
+import type { DriveOfflineTask } from '../../drives/contract/offline.ts';
+import type { CallContext, DriveEntry, Driver, Page, PageRequest } from '../../drives/driver.ts';
 import type { EventBus } from '../../events/bus.ts';
 import { addMs, type Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';

@@ -1,4 +1,4 @@
-import type { OfflineClearScope } from '../../drives/driver.ts';
+import type { OfflineClearScope } from '../../drives/contract/offline.ts';
 import type { Clock } from '../../lib/clock.ts';
 import {
   ConflictError,

@@ -1,4 +1,5 @@
-import type { CallContext, DriveTorrent, OfflineTasks } from '../../drives/driver.ts';
+import type { DriveTorrent, OfflineTasks } from '../../drives/contract/offline.ts';
+import type { CallContext } from '../../drives/driver.ts';
 import { DriveError } from '../../drives/errors.ts';
 import { categoryOf } from '../../drives/shared/categories.ts';
 import { InvalidInputError, NotFoundError } from '../../lib/errors.ts';
