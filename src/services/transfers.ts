@@ -5,9 +5,9 @@ import { Transfer, type TransferRoute, type TransferState } from '../storage/ent
 import type { Storage } from '../storage/orm.ts';
 import { failureOf } from '../transfers/failures.ts';
 import type { TransferWorks } from '../transfers/open.ts';
+import type { NewTransfer } from '../transfers/rows.ts';
 import { isAcquired } from '../transfers/sources.ts';
 import { COMMIT_PHASE, isFinal, STATE_DEADLINES_MS } from '../transfers/states.ts';
-import type { NewTransfer } from '../transfers/store.ts';
 import type { TransferView } from '../transfers/watch.ts';
 import type { ItemPage, PageQuery } from './pages.ts';
 import { BY_ID, rowPage } from './row-pages.ts';
@@ -96,7 +96,9 @@ export class Transfers {
     query: PageQuery,
   ): Promise<ItemPage<TransferView>> {
     if (itemsTotal == null) return { items: [], cursors: [], hasNextPage: false };
-    const page = await rowPage(query, BY_ID, (behind, limit) => this.#works.store.items(id, states, behind, limit));
+    const page = await rowPage(query, BY_ID, (behind, limit) =>
+      this.#works.store.trees.items(id, states, behind, limit),
+    );
     return { ...page, items: page.items.map((row) => this.#works.watch.view(row)) };
   }
 

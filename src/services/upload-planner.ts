@@ -6,7 +6,7 @@ import type { TransferKind } from '../storage/entities/transfer.ts';
 import { findChild } from '../transfers/children.ts';
 import { wantedHashes } from '../transfers/hasher.ts';
 import type { TransferWorks } from '../transfers/open.ts';
-import type { NewTransfer } from '../transfers/store.ts';
+import type { NewTransfer } from '../transfers/rows.ts';
 import { type Entries, type EntryTarget, type ResolvedEntry, uncancelled } from './entries.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Transfers } from './transfers.ts';

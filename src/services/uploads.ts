@@ -8,8 +8,8 @@ import { UploadRefusedError } from '../lib/upload-refusal.ts';
 import type { Transfer, TransferKind } from '../storage/entities/transfer.ts';
 import type { TransferWorks } from '../transfers/open.ts';
 import type { ReceiveRequest } from '../transfers/receiver.ts';
+import type { NewTransfer } from '../transfers/rows.ts';
 import { STATE_DEADLINES_MS } from '../transfers/states.ts';
-import type { NewTransfer } from '../transfers/store.ts';
 import type { TransferView } from '../transfers/watch.ts';
 import { type EntryTarget, uncancelled } from './entries.ts';
 import type { Transfers } from './transfers.ts';
@@ -220,7 +220,7 @@ export class Uploads {
   async #checkRoom(viewer: Viewer, sizeBytes: number): Promise<void> {
     const { works, planner } = this.#options;
     await planner.checkRoom(sizeBytes);
-    if ((await works.store.countWaiting(viewer.userId)) >= OPEN_UPLOADS_MAX) {
+    if ((await works.store.uploads.countWaiting(viewer.userId)) >= OPEN_UPLOADS_MAX) {
       throw new RateLimitedError(
         `You have ${OPEN_UPLOADS_MAX} uploads that wait for bytes. Finish or cancel some first.`,
       );
@@ -233,10 +233,10 @@ export class Uploads {
     if (transfer.uploadTokenHash == null) return { transfer, uploadPath: null, chunkBytes: null, expiresAt: null };
     const token = this.#token(id);
     // Made with a key that has been rotated since: the new token takes the place of the old one.
-    if (transfer.uploadTokenHash !== hashToken(token)) await works.store.setUploadToken(id, hashToken(token));
+    if (transfer.uploadTokenHash !== hashToken(token)) await works.store.uploads.setToken(id, hashToken(token));
     // Asked for again in another session, as after a new sign-in: from now on it lives with that one.
     if (transfer.source.type === 'upload' && transfer.source.grantId !== viewer.grantId) {
-      await works.store.setUploadGrant(id, viewer.grantId);
+      await works.store.uploads.setGrant(id, viewer.grantId);
     }
     const expiresAt = transfer.state === 'WAITING' ? (transfer.expiresAt ?? null) : null;
     return { transfer, uploadPath: UPLOADS_PATH + token, chunkBytes: uploadChunkBytes, expiresAt };

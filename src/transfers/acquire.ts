@@ -12,8 +12,8 @@ import { findChild } from './children.ts';
 import { type Delivery, keep } from './delivery.ts';
 import { Hasher } from './hasher.ts';
 import { Inflow } from './inflow.ts';
+import type { TransferChanges } from './rows.ts';
 import { isAcquired, type OpenedSource, openSource, type Sources } from './sources.ts';
-import type { TransferChanges } from './store.ts';
 
 /** Most bytes of a source that does not tell its size. */
 export const UNTOLD_BYTES_MAX = 64 * 1024 ** 3;

@@ -3,9 +3,10 @@ import type { CallContext, DriveEntry, Driver, Hashes } from '../drives/driver.t
 import type { Logger } from '../lib/log.ts';
 import type { Transfer, TransferRoute } from '../storage/entities/transfer.ts';
 import type { ProgressTrack } from './progress.ts';
+import type { TransferChanges } from './rows.ts';
 import type { Spool } from './spool.ts';
 import { COMMIT_PHASE } from './states.ts';
-import type { TransferChanges, TransferStore } from './store.ts';
+import type { TransferStore } from './store.ts';
 
 /** The transfer is another worker's by now, or its owner paused or ended it: whoever held it stops, and writes nothing. */
 export class ClaimLostError extends Error {

@@ -10,9 +10,10 @@ import type { Logger } from '../lib/log.ts';
 import type { Transfer, TransferPhase } from '../storage/entities/transfer.ts';
 import { ClaimLostError } from './delivery.ts';
 import { ATTEMPTS_MAX, backoffMs, domainFailure, isUncertain, storedFailureOf } from './failures.ts';
+import type { TransferChanges } from './rows.ts';
 import { isAcquired } from './sources.ts';
 import { COMMIT_PHASE, isFinal, PARKED_DEADLINE_MS, RETRY_WINDOW_MS, STATE_DEADLINES_MS } from './states.ts';
-import type { TransferChanges, TransferStore } from './store.ts';
+import type { TransferStore } from './store.ts';
 import type { Outcome } from './work.ts';
 
 export interface EndingsParts {
@@ -47,7 +48,7 @@ export class Endings {
     if (!(await store.change(row.id, 'succeed', changes, { fence: row.fence }))) throw new ClaimLostError();
     // With another route than slices, a session that was begun is of no use any more.
     await this.#parts.free(outcome.route === 'SLICED' ? { ...row, driverSession: null } : row);
-    await store.forgetSlices(row.id);
+    await store.slices.forget(row.id);
     log.info({ route: outcome.route, bytesTotal: row.bytesTotal }, 'transfer finished');
   }
 

@@ -246,7 +246,7 @@ for (const database of DATABASES) {
       await engine.close();
       const row = await parts.store.find(id);
       assert.deepEqual([row?.state, row?.entryRef, row?.attempts], ['CANCELLED', null, 1]);
-      assert.equal((await parts.store.receipts(id)).length, 3);
+      assert.equal((await parts.store.slices.receipts(id)).length, 3);
       assert.equal(drive.files.size, 0);
     });
 
@@ -270,7 +270,7 @@ for (const database of DATABASES) {
       assert.deepEqual([row.state, row.route], ['SUCCEEDED', 'SLICED']);
       assert.deepEqual(await stored(), bytes);
       assert.equal(most, 4);
-      assert.deepEqual(await parts.store.receipts(id), [], 'receipts go when they are of no more use');
+      assert.deepEqual(await parts.store.slices.receipts(id), [], 'receipts go when they are of no more use');
       assert.equal(drive.sessions, 0);
     });
 

@@ -180,7 +180,7 @@ export class Engine {
       if (outcome?.route && row.treeId != null) progress.report('SENDING', row.bytesTotal ?? 0);
       progress.stop();
       if (outcome) await this.#endings.succeed(row, outcome, log);
-      else if (!(await store.awaitItems(row))) throw new ClaimLostError();
+      else if (!(await store.trees.awaitItems(row))) throw new ClaimLostError();
     } catch (error) {
       progress.stop();
       try {

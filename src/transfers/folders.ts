@@ -9,7 +9,7 @@ import { ClaimLostError, type Delivery, keep } from './delivery.ts';
 import { versionOf } from './entry-source.ts';
 import { wantedHashes } from './hasher.ts';
 import { BULK } from './queue.ts';
-import type { NewTransfer } from './store.ts';
+import type { NewTransfer } from './rows.ts';
 
 /** Items of one tree: each is a row. */
 export const TREE_ITEMS_MAX = 100_000;
@@ -36,7 +36,7 @@ export async function copyFolder(delivery: Delivery, source: EntrySource): Promi
     await checkSize(delivery, items.length);
     const listing = { cursor: nextCursor, done: nextCursor === null };
     const added = items.map((entry) => itemOf(delivery, source, parentRef, entry));
-    if (!(await store.addItems(row, { items: added, listing }))) throw new ClaimLostError();
+    if (!(await store.trees.add(row, { items: added, listing }))) throw new ClaimLostError();
     row.listing = listing;
   }
 }

@@ -40,7 +40,7 @@ export async function freeItems(
   free: (row: Transfer) => Promise<void>,
 ): Promise<void> {
   for (let after: string | null = null; ; ) {
-    const rows: Transfer[] = await store.items(treeId, ['CANCELLED', 'FAILED'], after, ITEMS_BATCH);
+    const rows: Transfer[] = await store.trees.items(treeId, ['CANCELLED', 'FAILED'], after, ITEMS_BATCH);
     for (const row of rows) if (row.startedAt != null) await free(row);
     if (rows.length < ITEMS_BATCH) return;
     after = rows.at(-1)?.id ?? null;

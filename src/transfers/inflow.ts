@@ -5,7 +5,7 @@ import { StorageFullError } from '../lib/errors.ts';
 import { UploadRefusedError } from '../lib/upload-refusal.ts';
 import { Hasher } from './hasher.ts';
 import type { SpoolWriter } from './spool.ts';
-import { RECEIVE_LEASE_MS } from './store.ts';
+import { RECEIVE_LEASE_MS } from './upload-store.ts';
 
 /** Bytes of one connection that wait in memory for the disk. */
 const BUFFER_BYTES = 1024 * 1024;

@@ -51,7 +51,7 @@ export async function endTreeMove(delivery: Delivery, source: EntrySource): Prom
   const drive = await delivery.openSourceDrive(source.accountId);
   let left = 0;
   for (let before: string | null = null; ; ) {
-    const folders: Transfer[] = await store.foldersOf(row.id, before, FOLDERS_BATCH);
+    const folders: Transfer[] = await store.trees.foldersOf(row.id, before, FOLDERS_BATCH);
     for (const { source: from } of folders) {
       call.signal.throwIfAborted();
       if (from.type === 'entry' && !(await removeIfEmpty(drive, from.ref, delivery))) left += 1;

@@ -79,7 +79,7 @@ for (const database of DATABASES) {
       await parts.store.change(rows[0]?.id ?? '', 'succeed', { finishedAt: parts.clock.now() }, { fence: row?.fence });
       const batches = (): Promise<number> => parts.storage.fork().count(TransferBatch, { id });
       parts.clock.pass(1_000);
-      await parts.store.forgetFinished(parts.clock.now());
+      await parts.store.retention.forgetFinished(parts.clock.now());
       assert.equal(await batches(), 0);
     });
   });

@@ -117,7 +117,7 @@ for (const database of DATABASES) {
       const outcome = assert.rejects(stale, refused('locked'));
       await send(parts, row.id, body, randomBytes(400));
       parts.clock.pass(60_000);
-      const taken = await parts.store.claimReceiving(row.id, 'another process');
+      const taken = await parts.store.uploads.claimReceiving(row.id, 'another process');
       assert.notEqual(taken, null);
       body.end();
       await outcome;

@@ -11,8 +11,9 @@ import { Inflow } from './inflow.ts';
 import type { ProgressBoard } from './progress.ts';
 import type { Spool } from './spool.ts';
 import { STATE_DEADLINES_MS } from './states.ts';
-import { RECEIVE_LEASE_MS, type TransferStore } from './store.ts';
+import type { TransferStore } from './store.ts';
 import { Takeover } from './takeover.ts';
+import { RECEIVE_LEASE_MS } from './upload-store.ts';
 
 /** How long a connection waits for the one before it to stop, in milliseconds. It only has to write what it has read. */
 const TAKEOVER_WAIT_MS = 10_000;
@@ -94,8 +95,8 @@ export class Receiver {
   }
 
   async #find(uploadTokenHash: string): Promise<Transfer> {
-    const row = await this.#parts.store.findByUploadToken(uploadTokenHash);
-    const sender = row && (await this.#parts.store.senderOf(row));
+    const row = await this.#parts.store.uploads.findByToken(uploadTokenHash);
+    const sender = row && (await this.#parts.store.uploads.senderOf(row));
     if (!row || sender === 'disabled') throw new UploadRefusedError('unknown', 'There is no such upload.');
     if (sender === 'ended') {
       throw new UploadRefusedError(
@@ -153,7 +154,7 @@ export class Receiver {
   async #claim(id: string, uploadTokenHash: string): Promise<Transfer> {
     const { store, bus, owner } = this.#parts;
     for (let waitedMs = 0; waitedMs < TAKEOVER_WAIT_MS; waitedMs += TAKEOVER_POLL_MS) {
-      const claimed = await store.claimReceiving(id, owner);
+      const claimed = await store.uploads.claimReceiving(id, owner);
       if (claimed) return claimed;
       const now = await this.#find(uploadTokenHash);
       if (now.state !== 'WAITING') throw refusalOf(now);
@@ -217,7 +218,7 @@ export class Receiver {
       expiresAt: addMs(now, expiryMs),
     });
     // Where another process ended the right, its word may have been lost.
-    if (kept && (await store.senderOf(row)) !== 'granted') void this.release(id);
+    if (kept && (await store.uploads.senderOf(row)) !== 'granted') void this.release(id);
     return kept;
   }
 

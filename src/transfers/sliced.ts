@@ -35,7 +35,7 @@ export async function keepSession(
   upload: SlicedUpload,
   session: UploadSession,
 ): Promise<void> {
-  if (await store.saveSession(row, session)) {
+  if (await store.slices.saveSession(row, session)) {
     row.driverSession = session;
     return;
   }
@@ -50,7 +50,7 @@ export async function keepSession(
 async function goOn(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan, session: UploadSession): Promise<Sent> {
   const { row, store, call } = delivery;
   await keep(delivery, { phase: 'SENDING', route: 'SLICED' });
-  const receipts = new Map((await store.receipts(row.id)).map((slice) => [slice.index, receiptOf(slice)]));
+  const receipts = new Map((await store.slices.receipts(row.id)).map((slice) => [slice.index, receiptOf(slice)]));
   await sendMissing(delivery, { upload, plan, session, receipts });
 
   await beginCommit(delivery);
@@ -108,7 +108,7 @@ async function sendSlice(
   const range = { start, length: Math.min(session.sliceBytes, plan.sizeBytes - start) };
   const bytes = await spool.read(row.id, range, buffer);
   const receipt = await upload.putSlice(plan, session, index, bytes, call);
-  if (!(await store.saveReceipt(row, index, receipt))) throw new ClaimLostError();
+  if (!(await store.slices.saveReceipt(row, index, receipt))) throw new ClaimLostError();
   receipts.set(index, receipt);
   progress.report('SENDING', Math.min(receipts.size * session.sliceBytes, plan.sizeBytes));
 }

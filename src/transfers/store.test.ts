@@ -57,9 +57,9 @@ for (const database of DATABASES) {
       const stale = { fence: first?.fence ?? 0 };
       assert.equal(await parts.store.update(id, 'RUNNING', stale.fence, { bytesDone: 1 }), false);
       assert.equal(await parts.store.change(id, 'succeed', { entryRef: 'stale' }, stale), null);
-      if (first) assert.equal(await parts.store.saveReceipt(first, 0, {}), false);
-      if (first) assert.equal(await parts.store.saveSession(first, {}), false);
-      assert.deepEqual(await parts.store.receipts(id), []);
+      if (first) assert.equal(await parts.store.slices.saveReceipt(first, 0, {}), false);
+      if (first) assert.equal(await parts.store.slices.saveSession(first, {}), false);
+      assert.deepEqual(await parts.store.slices.receipts(id), []);
       assert.equal((await parts.store.change(id, 'succeed', {}, { fence: second?.fence ?? 0 }))?.state, 'SUCCEEDED');
     });
 
@@ -165,15 +165,15 @@ for (const database of DATABASES) {
       const { id } = await parts.queued(bytes);
       await parts.store.claim({ owner: 'dead', runningPerUserMax: 9, runningPerAccountMax: 9 });
       const waiting = await parts.upload();
-      await parts.store.claimReceiving(waiting.row.id, 'dead');
-      assert.equal(await parts.store.claimReceiving(waiting.row.id, 'alive'), null);
+      await parts.store.uploads.claimReceiving(waiting.row.id, 'dead');
+      assert.equal(await parts.store.uploads.claimReceiving(waiting.row.id, 'alive'), null);
 
       await parts.store.releaseAll();
       assert.equal(
         (await parts.store.claim({ owner: 'alive', runningPerUserMax: 9, runningPerAccountMax: 9 }))?.id,
         id,
       );
-      assert.equal((await parts.store.claimReceiving(waiting.row.id, 'alive'))?.leaseOwner, 'alive');
+      assert.equal((await parts.store.uploads.claimReceiving(waiting.row.id, 'alive'))?.leaseOwner, 'alive');
     });
   });
 }

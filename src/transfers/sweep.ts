@@ -40,12 +40,16 @@ export class Sweeper {
     await this.#freeFailed(now);
     await this.#removeStrays(now);
     await journal.sweep(addMs(now, -EVENTS_KEPT_MS));
-    await store.forgetFinished(addMs(now, -FINISHED_KEPT_MS));
+    await store.retention.forgetFinished(addMs(now, -FINISHED_KEPT_MS));
   }
 
   async #endExpired(now: Date): Promise<void> {
     const { store, discard, log } = this.#parts;
-    for (let rows = await store.expired(now, BATCH); rows.length > 0; rows = await store.expired(now, BATCH)) {
+    for (
+      let rows = await store.retention.expired(now, BATCH);
+      rows.length > 0;
+      rows = await store.retention.expired(now, BATCH)
+    ) {
       for (const row of rows) {
         if (await this.#parkLonger(row, now)) continue;
         const failure = new CancelledError(
@@ -82,7 +86,11 @@ export class Sweeper {
   /** The bytes of failed transfers, when nobody retried them in time. */
   async #freeFailed(now: Date): Promise<void> {
     const { store, discard } = this.#parts;
-    for (let rows = await store.unretried(now, BATCH); rows.length > 0; rows = await store.unretried(now, BATCH)) {
+    for (
+      let rows = await store.retention.unretried(now, BATCH);
+      rows.length > 0;
+      rows = await store.retention.unretried(now, BATCH)
+    ) {
       for (const row of rows) {
         await store.update(row.id, 'FAILED', row.fence, { expiresAt: null });
         await discard(row);

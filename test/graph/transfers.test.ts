@@ -33,6 +33,12 @@ interface TransferEvent {
   readonly transfer: any;
 }
 
+/** What the first test reads of a transfer. */
+interface ToldTransfer {
+  readonly state: string;
+  readonly entry: { readonly name: string } | null;
+}
+
 /** The events of a person, until `isLast`. */
 async function eventsUntil(
   app: TestApp,
@@ -82,17 +88,17 @@ for (const database of DATABASES) {
       const { transfer, uploadUrl } = await startUpload(server, person, { name: 'told', size: 4 });
       const socket = await RawSocket.signedIn(server.url, person.token);
       socket.subscribe('1', UPDATED, { id: transfer.id });
-      const next = async () => {
-        const message = await socket.message();
-        // biome-ignore lint/suspicious/noExplicitAny: tests read answers freely.
-        return message.type === 'next' ? (message.payload as any).data.transferUpdated : message.type;
+      const next = async (): Promise<ToldTransfer | null> => {
+        const { type, payload } = await socket.message();
+        assert.ok(type === 'next' || type === 'complete', type);
+        return type === 'next' ? (payload as { data: { transferUpdated: ToldTransfer } }).data.transferUpdated : null;
       };
-      assert.equal((await next()).state, 'WAITING');
+      assert.equal((await next())?.state, 'WAITING');
       await patch(uploadUrl, 0, Buffer.from('told'));
-      const seen = [];
-      for (let value = await next(); value !== 'complete'; value = await next()) seen.push(value);
-      assert.equal(seen.at(-1).state, 'SUCCEEDED');
-      assert.equal(seen.at(-1).entry.name, 'told');
+      const seen: ToldTransfer[] = [];
+      for (let told = await next(); told !== null; told = await next()) seen.push(told);
+      assert.equal(seen.at(-1)?.state, 'SUCCEEDED');
+      assert.equal(seen.at(-1)?.entry?.name, 'told');
       socket.close();
       assert.equal((await settled(server, person, transfer.id)).state, 'SUCCEEDED', 'told again to who comes late');
     });
