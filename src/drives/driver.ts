@@ -50,8 +50,11 @@ export interface Page<Item> {
   /** When the provider told it. Absent: now. The driver leaves it out. */
   readonly fetchedAt?: Date;
   /** A cursor for each item, where the listing can begin after any of them; else the page's own cursor is used. */
-  readonly itemCursors?: readonly string[];
+  readonly itemCursors?: Cursors;
 }
+
+/** The cursors of a page by the places of its items, of which few are ever asked for: a list, or what makes them then. */
+export type Cursors = Pick<readonly string[], 'at' | 'length'>;
 
 export interface PageRequest {
   /** From {@link Page.nextCursor} or {@link Page.itemCursors} of the same listing; null: from the beginning. */

@@ -19,14 +19,17 @@ export function pageQuery({ first, after }: PageArguments): PageQuery {
   return { limit, after: after ?? null };
 }
 
-/** The page in the shape of a Relay connection. */
+/** The page in the shape of a Relay connection; its cursors are made when they are asked for. */
 export function toConnection<Item, Node = Item>(
   page: ItemPage<Item>,
   after: string | null,
   map?: (item: Item) => Node,
 ) {
+  const { cursors } = page;
   const edges = page.items.map((item, index) => ({
-    cursor: page.cursors[index] ?? '',
+    get cursor() {
+      return cursors.at(index) ?? '';
+    },
     node: map ? map(item) : (item as unknown as Node),
   }));
   return {
@@ -34,8 +37,12 @@ export function toConnection<Item, Node = Item>(
     pageInfo: {
       hasNextPage: page.hasNextPage,
       hasPreviousPage: after !== null,
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
+      get startCursor() {
+        return cursors.at(0) ?? null;
+      },
+      get endCursor() {
+        return cursors.at(-1) ?? null;
+      },
     },
     totalCount: page.totalCount ?? null,
   };

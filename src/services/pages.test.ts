@@ -60,7 +60,7 @@ describe('paging through a driver', () => {
       const list = numbers(25, { pageMax: 10, itemCursors });
       const { items, cursors } = await readPage(list, { limit: 25, after: null }, 10);
       for (const [index, item] of items.entries()) {
-        const next = await readPage(list, { limit: 3, after: cursors[index] ?? null }, 10);
+        const next = await readPage(list, { limit: 3, after: cursors.at(index) ?? null }, 10);
         assert.deepEqual(
           next.items,
           [1, 2, 3].map((step) => item + step).filter((number) => number < 25),

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import type { Page, PageRequest } from '../drives/driver.ts';
-import { decodeCursor, encodeCursor } from '../drives/shared/paging.ts';
+import type { Cursors, Page, PageRequest } from '../drives/driver.ts';
+import { cursorsOf, decodeCursor, encodeCursor } from '../drives/shared/paging.ts';
 import { InvalidInputError } from '../lib/errors.ts';
 
 /** A page as services give it: at most `limit` items, each with the cursor behind which the next page begins. */
 export interface ItemPage<Item> {
   readonly items: readonly Item[];
-  readonly cursors: readonly string[];
+  readonly cursors: Cursors;
   readonly hasNextPage: boolean;
   readonly totalCount?: number | null;
   /** When the oldest of it was read from the provider; null: it is as now. */
@@ -33,7 +33,7 @@ export async function readPage<Item>(
   pageMax: number,
 ): Promise<ItemPage<Item>> {
   const items: Item[] = [];
-  const cursors: string[] = [];
+  const cursors: (() => string)[] = [];
   let fetchedAt: Date | null = null;
   let place = after === null ? START : placeOf(after);
   for (;;) {
@@ -41,14 +41,21 @@ export async function readPage<Item>(
     const page = await read(list, { cursor: place.cursor, limit: size }, items.length === 0 && after !== null);
     if (page.fetchedAt && (fetchedAt === null || page.fetchedAt < fetchedAt)) fetchedAt = page.fetchedAt;
     const shown = page.items.slice(place.skip, place.skip + limit - items.length);
+    const at = { ...place, size };
     for (const [index, item] of shown.entries()) {
       items.push(item);
-      cursors.push(cursorBehind(page, { ...place, size }, place.skip + index));
+      cursors.push(() => cursorBehind(page, at, at.skip + index));
     }
     const isCutShort = page.items.length > place.skip + shown.length;
     if (isCutShort || page.nextCursor === null || items.length === limit) {
       const hasNextPage = isCutShort || page.nextCursor !== null;
-      return { items, cursors, hasNextPage, totalCount: page.totalCount, fetchedAt };
+      return {
+        items,
+        cursors: cursorsOf(items.length, (index) => cursors[index]?.() ?? ''),
+        hasNextPage,
+        totalCount: page.totalCount,
+        fetchedAt,
+      };
     }
     place = { ...START, cursor: page.nextCursor };
   }
@@ -91,7 +98,7 @@ function placeOf(cursor: string): Place {
 }
 
 function cursorBehind<Item>(page: Page<Item>, place: Place, index: number): string {
-  const own = page.itemCursors?.[index];
+  const own = page.itemCursors?.at(index);
   const isLast = index === page.items.length - 1;
   if (own !== undefined) return encodeCursor([own]);
   if (isLast && page.nextCursor !== null) return encodeCursor([page.nextCursor]);

@@ -165,7 +165,7 @@ function merge(
       continue;
     }
     taken.set(accountId, index + 1);
-    const after = results.get(accountId)?.cursors[index] ?? null;
+    const after = results.get(accountId)?.cursors.at(index) ?? null;
     turns = isEmpty(accountId) ? others : [...others, [accountId, after]];
     items.push({ account, entry });
     cursors.push(encodeCursor([mark, turns]));

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { entryNameFault } from '../../lib/names.ts';
 import type { Driver } from '../driver.ts';
-import { decodeCursor, encodeCursor, limitOf } from '../shared/paging.ts';
+import { cursorsOf, decodeCursor, encodeCursor, limitOf } from '../shared/paging.ts';
 import type { NetdiskClient } from './client.ts';
 import { invalid, notFound } from './errors.ts';
 import { childRef } from './paths.ts';
@@ -36,7 +36,7 @@ export const createLooking = (netdisk: NetdiskClient) =>
         items,
         nextCursor: end < all.length ? encodeCursor(end) : null,
         totalCount: all.length,
-        itemCursors: items.map((_item, index) => encodeCursor(start + index + 1)),
+        itemCursors: cursorsOf(items.length, (index) => encodeCursor(start + index + 1)),
       };
     },
   }) satisfies Partial<Driver>;

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { z } from 'zod';
-import type { Page, PageRequest } from '../driver.ts';
+import type { Cursors, Page, PageRequest } from '../driver.ts';
 
 /** A place in a listing as an opaque string: base64url of JSON. */
 export const encodeCursor = (place: unknown): string => Buffer.from(JSON.stringify(place)).toString('base64url');
@@ -14,6 +14,17 @@ export function decodeCursor<Place>(cursor: string, shape: z.ZodType<Place>): Pl
   }
 }
 
+/** Cursors that are made when they are asked for. */
+export function cursorsOf(length: number, make: (index: number) => string): Cursors {
+  return {
+    length,
+    at(place) {
+      const index = place < 0 ? place + length : place;
+      return index >= 0 && index < length ? make(index) : undefined;
+    },
+  };
+}
+
 /** A page of rows that were read with a limit one above the page's, in order to see whether more follow. */
 export function pageOf<Row, Item>(
   rows: readonly Row[],
@@ -22,7 +33,7 @@ export function pageOf<Row, Item>(
   placeOf: (row: Row) => unknown,
 ): Page<Item> {
   const shown = rows.slice(0, limit);
-  const itemCursors = shown.map((row) => encodeCursor(placeOf(row)));
+  const itemCursors = cursorsOf(shown.length, (index) => encodeCursor(placeOf(shown[index] as Row)));
   return {
     items: shown.map(toItem),
     itemCursors,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { CallContext } from '../../drives/driver.ts';
+import type { CallContext, Cursors } from '../../drives/driver.ts';
 import { decodeCursor, encodeCursor } from '../../drives/shared/paging.ts';
 import type { EventBus } from '../../events/bus.ts';
 import { addMs, type Clock } from '../../lib/clock.ts';
@@ -32,7 +32,7 @@ const INSERT_BATCH = 500;
 
 export interface ComparedPage {
   readonly items: readonly ComputedChange[];
-  readonly cursors: readonly string[];
+  readonly cursors: Cursors;
   readonly hasNextPage: boolean;
   readonly complete: boolean;
   /** When the account was last read whole; null: not yet. */
