@@ -3,6 +3,7 @@ import { type Allowance, NotFoundError } from '../lib/errors.ts';
 import type { BatchView } from '../services/batches.ts';
 import type { EntryKey, EntryView } from '../services/entries.ts';
 import type { Services } from '../services/services.ts';
+import type { TransferView } from '../services/transfers.ts';
 import type { Viewer } from '../services/viewer.ts';
 import type { Account } from '../storage/entities/account.ts';
 import { encodeEntryKey } from './ids.ts';
@@ -15,6 +16,8 @@ export interface Loaders {
   readonly entry: DataLoader<EntryKey, EntryView | null, string>;
   /** Null: there is none, or it is not the viewer's. */
   readonly batch: DataLoader<string, BatchView | null>;
+  /** Null: there is none, or it is not the viewer's. */
+  readonly transfer: DataLoader<string, TransferView | null>;
   /** The folder of an entry that tells no parent, by its path; one question for all in the same folder. */
   readonly parent: DataLoader<EntryView, EntryView | null, EntryView | string>;
   /** Today's allowance of downloads by the user's id; null: there is no such user. */
@@ -33,6 +36,7 @@ export function createLoaders(services: Services, viewer: Viewer | null, signal:
       { cacheKeyFn: ({ accountId, ref }) => encodeEntryKey(accountId, ref) },
     ),
     batch: new DataLoader(async (ids) => (viewer ? services.batches.findMany(viewer, ids) : ids.map(() => null))),
+    transfer: new DataLoader(async (ids) => (viewer ? services.transfers.findMany(viewer, ids) : ids.map(() => null))),
     parent: new DataLoader<EntryView, EntryView | null, EntryView | string>(
       (views) =>
         Promise.all(views.map((view) => services.entries.parentOf(view, { signal }).catch((error: Error) => error))),

@@ -100,7 +100,7 @@ export class Copies {
       accountId: account.id,
       parentRef: parent.ref,
       onConflict,
-      ...(isFolder ? { itemsTotal: 0, itemsSucceeded: 0, itemsFailed: 0 } : {}),
+      ...(isFolder ? { itemsTotal: 0, itemsSucceeded: 0, itemsFailed: 0, itemsCancelled: 0 } : {}),
       expiresAt: addMs(this.#options.clock.now(), STATE_DEADLINES_MS.QUEUED),
     };
     return { transferId: (await store.create(row)).id };

@@ -7,7 +7,7 @@ import { failureOf } from '../transfers/failures.ts';
 import type { TransferWorks } from '../transfers/open.ts';
 import type { NewTransfer } from '../transfers/rows.ts';
 import { isAcquired } from '../transfers/sources.ts';
-import { COMMIT_PHASE, isFinal, STATE_DEADLINES_MS } from '../transfers/states.ts';
+import { COMMIT_PHASE, isFinal, STATE_DEADLINES_MS, statesBefore } from '../transfers/states.ts';
 import type { TransferView } from '../transfers/watch.ts';
 import type { ItemPage, PageQuery } from './pages.ts';
 import { BY_ID, rowPage } from './row-pages.ts';
@@ -108,34 +108,35 @@ export class Transfers {
   }
 
   /**
-   * Holds a transfer until it is resumed; an upload takes no bytes meanwhile, and keeps those that it has.
+   * Holds a transfer until it is resumed; an upload takes no bytes meanwhile, and keeps those that it has. Of a folder,
+   * all that is in it; and each item of a folder can be held, resumed, cancelled and retried by itself.
    * @throws NotFoundError; ConflictError when it has ended, is paused, or is just being finished.
    */
   async pause(viewer: Viewer, id: string): Promise<TransferView> {
-    const row = await this.#ownWhole(viewer, id);
+    const row = await this.#own(viewer, id);
     // First, so that what has come in counts.
     if (row.state === 'WAITING') await this.#works.receiver.release(id);
     const expiresAt = addMs(this.#clock.now(), STATE_DEADLINES_MS.PAUSED);
     const paused = await this.#works.store.change(id, 'pause', { expiresAt }, NOT_COMMITTING);
-    if (!paused) throw await this.#refusal(id, 'paused', row);
+    if (!paused) throw await this.#refusal('pause', row);
     this.#works.stop(id);
     return this.#works.watch.view(paused);
   }
 
-  /** @throws NotFoundError; ConflictError when it is not paused. */
+  /** @throws NotFoundError; ConflictError when it is not paused, or when its folder's transfer is. */
   async resume(viewer: Viewer, id: string): Promise<TransferView> {
-    const row = await this.#ownWhole(viewer, id);
+    const row = await this.#own(viewer, id);
     const { store, watch } = this.#works;
     const now = this.#clock.now();
     const resumed =
       row.source.type === 'upload' && row.phase === 'RECEIVING'
         ? await store.change(id, 'awaitBytes', { expiresAt: addMs(now, this.#uploadExpiryMs) })
         : await store.change(id, 'resume', {
-            expiresAt: addMs(now, STATE_DEADLINES_MS.QUEUED),
+            expiresAt: queuedUntil(row, now),
             runAfter: now,
             attempts: 0,
           });
-    if (!resumed) throw await this.#refusal(id, 'resumed', row);
+    if (!resumed) throw await this.#refusal('resume', row);
     return watch.view(resumed);
   }
 
@@ -149,36 +150,36 @@ export class Transfers {
 
   /** As {@link cancel}, for whoever has shown by other means that it may. */
   async cancelAs(userId: string, id: string): Promise<TransferView> {
-    const row = await this.#ownWhole({ userId }, id);
+    const row = await this.#own({ userId }, id);
     const changes = { phase: null, sealedSource: null, finishedAt: this.#clock.now(), expiresAt: null };
     const cancelled = await this.#works.store.change(id, 'cancel', changes, NOT_COMMITTING);
-    if (!cancelled) throw await this.#refusal(id, 'cancelled', row);
+    if (!cancelled) throw await this.#refusal('cancel', row);
     await this.#works.discard(cancelled);
     return this.#works.watch.view(cancelled);
   }
 
   /**
-   * Tries a failed transfer once more.
+   * Tries a failed transfer once more. With an item of a folder, the folder's transfer goes on for this one.
    * @throws NotFoundError; ConflictError when it has not failed, or its bytes are no longer here.
    */
   async retry(viewer: Viewer, id: string): Promise<TransferView> {
-    const row = await this.#ownWhole(viewer, id);
+    const row = await this.#own(viewer, id);
     const { store, spool, watch } = this.#works;
-    const isTree = row.itemsTotal != null;
-    const isHere = row.bytesTotal != null && !isTree && (await spool.size(id)) === row.bytesTotal;
+    const isFolder = row.listing != null;
+    const isHere = row.bytesTotal != null && !isFolder && (await spool.size(id)) === row.bytesTotal;
     if (row.state === 'FAILED' && !isHere && !isAcquired(row.source)) {
       throw new ConflictError('The bytes of this transfer are no longer here. Upload the file again.');
     }
     const now = this.#clock.now();
     const queued = await store.change(id, 'retry', {
-      phase: isTree ? 'LISTING' : isHere ? 'HASHING' : 'RECEIVING',
+      phase: isFolder ? 'LISTING' : isHere ? 'HASHING' : 'RECEIVING',
       failure: null,
       finishedAt: null,
       attempts: 0,
       runAfter: now,
-      expiresAt: addMs(now, STATE_DEADLINES_MS.QUEUED),
+      expiresAt: queuedUntil(row, now),
     });
-    if (!queued) throw await this.#refusal(id, 'retried', row);
+    if (!queued) throw await this.#refusal('retry', row);
     return watch.view(queued);
   }
 
@@ -228,13 +229,6 @@ export class Transfers {
     return watch.view(row);
   }
 
-  /** One that is controlled by itself. @throws ConflictError for what is part of another. */
-  async #ownWhole(viewer: Pick<Viewer, 'userId'>, id: string): Promise<Transfer> {
-    const row = await this.#own(viewer, id);
-    if (row.treeId == null) return row;
-    throw new ConflictError('This is part of the transfer of a folder: what is done to that is done to its parts.');
-  }
-
   async #own(viewer: Pick<Viewer, 'userId'>, id: string): Promise<Transfer> {
     const row = isRowId(id) ? await this.#works.store.find(id) : null;
     if (row?.userId !== viewer.userId) throw noSuchTransfer();
@@ -242,16 +236,26 @@ export class Transfers {
   }
 
   /** Why a change was not possible, by what the transfer is now. */
-  async #refusal(id: string, done: string, before: Transfer): Promise<ConflictError> {
-    const { state, phase } = (await this.#works.store.find(id)) ?? before;
+  async #refusal(action: keyof typeof DONE, before: Transfer): Promise<ConflictError> {
+    const { store } = this.#works;
+    const { state, phase, treeId } = (await store.find(before.id)) ?? before;
+    const done = DONE[action];
     if (state === 'RUNNING' && phase === COMMIT_PHASE) {
       return new ConflictError(`The transfer is just being finished, and cannot be ${done} any more.`, {
         retryable: true,
       });
     }
-    return new ConflictError(`The transfer is ${state}, and cannot be ${done}.`);
+    const tree = treeId != null && statesBefore(action).includes(state) ? await store.find(treeId) : null;
+    if (!tree) return new ConflictError(`The transfer is ${state}, and cannot be ${done}.`);
+    return new ConflictError(`The transfer of its folder is ${tree.state}: a part of it cannot be ${done} by itself.`);
   }
 }
+
+const DONE = { pause: 'paused', resume: 'resumed', cancel: 'cancelled', retry: 'retried' } as const;
+
+/** Of a part of a folder, the whole has a deadline. */
+const queuedUntil = ({ treeId }: Transfer, now: Date): Date | null =>
+  treeId == null ? addMs(now, STATE_DEADLINES_MS.QUEUED) : null;
 
 /** Nobody can tell whether the entry is there while the drive makes it. */
 const NOT_COMMITTING = {

@@ -43,7 +43,8 @@ async function verifyCopy(delivery: Delivery, expected: ExpectedBytes): Promise<
 
 /**
  * Ends the move of a folder whose items were all moved: removes the source's folders that are empty, the deepest first.
- * What came into one meanwhile stays, and so does the folder.
+ * What came into one meanwhile stays, and so does the folder. Where items were left out by their owner, the folders stay
+ * that they are in, and the source itself.
  * @throws ConflictError when folders had to stay.
  */
 export async function endTreeMove(delivery: Delivery, source: EntrySource): Promise<void> {
@@ -59,6 +60,7 @@ export async function endTreeMove(delivery: Delivery, source: EntrySource): Prom
     if (folders.length < FOLDERS_BATCH) break;
     before = folders.at(-1)?.id ?? null;
   }
+  if ((row.itemsCancelled ?? 0) > 0) return;
   if (!(await removeIfEmpty(drive, source.ref, delivery))) left += 1;
   if (left === 0) return;
   throw new ConflictError(

@@ -89,6 +89,7 @@ const EMPTY_ROW = {
   itemsTotal: null,
   itemsSucceeded: null,
   itemsFailed: null,
+  itemsCancelled: null,
   onConflict: 'FAIL' as const,
   sourceVersion: null,
   sealedSource: null,

@@ -10,7 +10,7 @@ import { Announcer, type NewTransfer, newRow, nextFence, nextRevision, rowOf, ty
 import { SliceStore } from './slice-store.ts';
 import { FINAL_STATES, STATE_DEADLINES_MS, stateAfter, statesBefore, type TransferAction } from './states.ts';
 import { TreeStore } from './tree-store.ts';
-import { heldBack, noteItem, spreadToItems } from './trees.ts';
+import { heldBack, noteItem, spreadToItems, TreeRefusedError } from './trees.ts';
 import { UploadStore } from './upload-store.ts';
 
 /**
@@ -105,7 +105,8 @@ export class TransferStore {
 
   /**
    * Does `action` if the table of states allows it and the row is as `guard` says. Gives the row afterwards; null when it
-   * was not possible, and then nothing happened. The lease ends with it: whoever held it is out.
+   * was not possible, also because of the tree that it is an item of, and then nothing happened. The lease ends with it:
+   * whoever held it is out.
    */
   async change(
     id: string,
@@ -113,7 +114,7 @@ export class TransferStore {
     changes: TransferChanges = {},
     guard: FilterQuery<Transfer> = {},
   ): Promise<Transfer | null> {
-    const changed = await this.#storage.transaction(async (em) => {
+    const changing = this.#storage.transaction(async (em) => {
       const count = await em.nativeUpdate(
         Transfer,
         { $and: [{ id, state: { $in: [...statesBefore(action)] } }, guard] },
@@ -127,6 +128,10 @@ export class TransferStore {
         },
       );
       return count === 0 ? null : this.#changed(em, id, action);
+    });
+    const changed = await changing.catch((error: unknown) => {
+      if (error instanceof TreeRefusedError) return null;
+      throw error;
     });
     for (const row of changed ?? []) this.#announcer.announce(row);
     return changed?.[0] ?? null;

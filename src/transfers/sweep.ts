@@ -51,7 +51,7 @@ export class Sweeper {
       rows = await store.retention.expired(now, BATCH)
     ) {
       for (const row of rows) {
-        if (await this.#parkLonger(row, now)) continue;
+        if ((await this.#parkLonger(row, now)) || (await this.#waitForPaused(row, now))) continue;
         const failure = new CancelledError(
           row.source.type === 'upload' && row.phase === 'RECEIVING'
             ? 'The upload expired before all of its bytes came. Start it again.'
@@ -81,6 +81,13 @@ export class Sweeper {
       return store.update(row.id, row.state, row.fence, { failure, expiresAt });
     }
     return false;
+  }
+
+  /** A tree of which an item is paused has as long as the item; that is given up by itself. */
+  async #waitForPaused(row: Transfer, now: Date): Promise<boolean> {
+    const { store } = this.#parts;
+    if (row.itemsTotal == null || !(await store.trees.hasPaused(row.id))) return false;
+    return store.update(row.id, row.state, row.fence, { expiresAt: addMs(now, STATE_DEADLINES_MS.RUNNING) });
   }
 
   /** The bytes of failed transfers, when nobody retried them in time. */

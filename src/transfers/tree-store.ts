@@ -96,13 +96,21 @@ export class TreeStore {
     );
   }
 
-  /** The folders of a tree, those that were found last first: a folder comes before the one that it is in. */
+  /** Whether an item of the tree is paused, while the tree itself is not. */
+  async hasPaused(treeId: string): Promise<boolean> {
+    const paused = { treeId, state: 'PAUSED' as const };
+    return (
+      (await this.#storage.fork().findOne(Transfer, paused, { fields: ['id'], disableIdentityMap: true })) !== null
+    );
+  }
+
+  /** The copied folders of a tree, those that were found last first: a folder comes before the one that it is in. */
   foldersOf(treeId: string, beforeId: string | null, limit: number): Promise<Transfer[]> {
     return this.#storage
       .fork()
       .find(
         Transfer,
-        { treeId, listing: { $ne: null }, ...(beforeId === null ? {} : { id: { $lt: beforeId } }) },
+        { treeId, state: 'SUCCEEDED', listing: { $ne: null }, ...(beforeId === null ? {} : { id: { $lt: beforeId } }) },
         { orderBy: { id: 'desc' }, limit, disableIdentityMap: true },
       );
   }

@@ -3,9 +3,10 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { byteDrive } from '../../test/support/byte-drive.ts';
 import { DATABASES } from '../../test/support/databases.ts';
 import { openTransferBench, type TransferBench, type TransferParts } from '../../test/support/transfers.ts';
+import { addMs } from '../lib/clock.ts';
 import type { Transfer } from '../storage/entities/transfer.ts';
 import { entryRow } from './folders.ts';
-import { isFinal } from './states.ts';
+import { isFinal, STATE_DEADLINES_MS } from './states.ts';
 import { LEASE_MS } from './store.ts';
 
 const LIMITS = { pollMs: 5 };
@@ -33,7 +34,7 @@ for (const database of DATABASES) {
       return parts.store.create({
         ...entryRow(open(accountId), { accountId: source, ref, sameProvider: false }, entry),
         ...{ userId: 'user-1', kind, accountId, parentRef: 'root' },
-        ...(entry.kind === 'FOLDER' ? { itemsTotal: 0, itemsSucceeded: 0, itemsFailed: 0 } : {}),
+        ...(entry.kind === 'FOLDER' ? { itemsTotal: 0, itemsSucceeded: 0, itemsFailed: 0, itemsCancelled: 0 } : {}),
       });
     };
     const finished = (id: string): Promise<Transfer> => parts.until(id, ({ state }) => isFinal(state));
@@ -113,6 +114,112 @@ for (const database of DATABASES) {
         assert.deepEqual(copiesOf(to.account('to').tree()), before);
       });
     }
+
+    const itemOf = async (treeId: string, name: string): Promise<Transfer> => {
+      const found = (await parts.store.trees.items(treeId, null, null, 1_000)).find((row) => row.name === name);
+      assert.ok(found, name);
+      return found;
+    };
+
+    test('items cancelled while others end are counted once each, and the last of them ends the tree', async () => {
+      const ref = fill(2, 20);
+      const { id } = await begin(ref, 'MOVE');
+      const cancelled = new Set<string>();
+      const cancelling: Promise<void>[] = [];
+      to.behaviour.after = async (act) => {
+        if (act !== 'upload.complete') return;
+        for (const row of await parts.store.trees.items(id, ['QUEUED', 'RUNNING'], null, 3)) {
+          if (row.listing != null || row.phase === 'VERIFYING') continue;
+          const cancel = parts.store.change(row.id, 'cancel', {}, { phase: { $ne: 'VERIFYING' } });
+          cancelling.push(cancel.then((done) => void (done && cancelled.add(done.itemPath ?? ''))));
+        }
+      };
+      parts.engine(open, LIMITS).start();
+      const row = await finished(id);
+      await Promise.all(cancelling);
+      assert.ok(cancelled.size > 0);
+      assert.deepEqual([row.state, row.itemsCancelled, row.itemsFailed], ['SUCCEEDED', cancelled.size, 0]);
+      assert.equal(row.itemsSucceeded, 42 - cancelled.size);
+      assert.equal(row.bytesDone, row.bytesTotal);
+      const left = Object.keys(from.account('from').tree()).filter((path) => !path.endsWith('/'));
+      assert.deepEqual(new Set(left), new Set([...cancelled].map((path) => `/top/${path}`)), 'none was lost');
+    });
+
+    test('an item is cancelled whose worker died, and the tree ends without it', async () => {
+      const ref = fill(1, 2);
+      const { id } = await begin(ref, 'MOVE');
+      const reached = Promise.withResolvers<void>();
+      const hung = Promise.withResolvers<void>();
+      to.behaviour.before = (act, _account, name) => {
+        if (act !== 'upload.putSlice' || name !== '1') return undefined;
+        reached.resolve();
+        return hung.promise;
+      };
+      const dead = await bench.another(true);
+      const engine = dead.engine(open, { ...LIMITS, runningMax: 1 });
+      engine.start();
+      await reached.promise;
+      const { id: item } = await itemOf(id, '1');
+      assert.equal((await parts.store.change(item, 'cancel'))?.state, 'CANCELLED');
+      parts.engine(open, LIMITS).start();
+      parts.clock.pass(LEASE_MS + 1);
+      const row = await finished(id);
+      assert.deepEqual([row.state, row.itemsSucceeded, row.itemsCancelled], ['SUCCEEDED', 2, 1]);
+      hung.resolve(); // What its worker does from now on is in vain.
+      await engine.close();
+      assert.equal((await parts.store.find(item))?.state, 'CANCELLED');
+      assert.equal((await parts.store.find(id))?.itemsSucceeded, 2);
+      assert.deepEqual(Object.keys(from.account('from').tree()), ['/top/', '/top/f0/', '/top/f0/1']);
+    });
+
+    test('a tree waits for a paused item as long as that may wait, and then tells of it', async () => {
+      const { id } = await begin(fill(1, 2));
+      await parts.store.change(id, 'pause'); // Nothing is begun before the item is there to be paused.
+      const engine = parts.engine(open, { ...LIMITS, runningMax: 1 });
+      const reached = Promise.withResolvers<void>();
+      const hung = Promise.withResolvers<void>();
+      to.behaviour.before = (act, _account, name) => {
+        if (act !== 'upload.begin' || name !== '0') return undefined;
+        reached.resolve();
+        return hung.promise;
+      };
+      engine.start();
+      await parts.store.change(id, 'resume', { expiresAt: addMs(parts.clock.now(), STATE_DEADLINES_MS.QUEUED) });
+      await reached.promise;
+      const { id: item } = await itemOf(id, '1');
+      const expiresAt = addMs(parts.clock.now(), STATE_DEADLINES_MS.PAUSED);
+      assert.equal((await parts.store.change(item, 'pause', { expiresAt }))?.state, 'PAUSED');
+      hung.resolve();
+      await parts.until(id, ({ itemsSucceeded }) => itemsSucceeded === 2);
+      for (let day = 1; day <= 6; day += 1) {
+        parts.clock.pass(STATE_DEADLINES_MS.RUNNING + 1);
+        await parts.sweeper.sweep();
+        assert.equal((await parts.store.find(id))?.state, 'RUNNING', `on day ${day}`);
+      }
+      parts.clock.pass(STATE_DEADLINES_MS.RUNNING);
+      await parts.sweeper.sweep();
+      const row = await finished(id);
+      assert.deepEqual([row.state, row.itemsSucceeded, row.itemsFailed], ['FAILED', 2, 1]);
+      assert.equal((await parts.store.find(item))?.state, 'FAILED');
+    });
+
+    test('an item that was at work when its tree was paused has no deadline of its own meanwhile', async () => {
+      const { id } = await begin(fill(1, 1));
+      const reached = Promise.withResolvers<void>();
+      const hung = Promise.withResolvers<void>();
+      to.behaviour.before = (act) => {
+        if (act !== 'upload.begin') return undefined;
+        reached.resolve();
+        return hung.promise;
+      };
+      parts.engine(open, LIMITS).start();
+      await reached.promise;
+      await parts.store.change(id, 'pause', { expiresAt: addMs(parts.clock.now(), STATE_DEADLINES_MS.PAUSED) });
+      parts.clock.pass(STATE_DEADLINES_MS.RUNNING + 1);
+      await parts.sweeper.sweep();
+      assert.equal((await itemOf(id, '0')).state, 'PAUSED');
+      hung.resolve();
+    });
 
     test('a drive that hangs keeps no other from its work', async () => {
       const held = new Set<string>();

@@ -1,9 +1,10 @@
-import { raw } from '@mikro-orm/core';
+import { LockMode, raw } from '@mikro-orm/core';
 import { addMs } from '../lib/clock.ts';
 import { UnavailableError } from '../lib/errors.ts';
 import { Transfer, type TransferKind, type TransferState } from '../storage/entities/transfer.ts';
 import type { EntityManager } from '../storage/orm.ts';
 import { storedFailureOf } from './failures.ts';
+import { rowOf } from './rows.ts';
 import {
   COMMIT_PHASE,
   FINAL_STATES,
@@ -25,31 +26,99 @@ import {
 /** The phase of a tree whose items are at work. */
 export const ITEMS_PHASE = 'SENDING';
 
-/** An item ended, or is to be tried again: its tree counts. Gives the tree if that ended it. */
+/** What is wished for an item cannot be, as its tree stands. The transaction of the change is rolled back. */
+export class TreeRefusedError extends Error {
+  override readonly name = 'TreeRefusedError';
+}
+
+/**
+ * What a change of an item means for its tree: it counts, ends with its last item, and is open again for one that is
+ * retried. Gives the tree where its owner is to be told of it.
+ * @throws TreeRefusedError
+ */
 export async function noteItem(
   em: EntityManager,
   { treeId, bytesTotal }: Transfer,
   action: TransferAction,
   now: Date,
 ): Promise<Transfer | null> {
-  if (treeId == null || (action !== 'succeed' && action !== 'fail')) return null;
-  const counted =
-    action === 'succeed'
-      ? { itemsSucceeded: raw('items_succeeded + 1'), bytesDone: raw('bytes_done + ?', [bytesTotal ?? 0]) }
-      : { itemsFailed: raw('items_failed + 1') };
-  const expiresAt = addMs(now, STATE_DEADLINES_MS.RUNNING);
-  // Its lock lets the ends of other items wait, so that one of them sees that it is the last.
-  await em.nativeUpdate(Transfer, { id: treeId, state: { $nin: [...FINAL_STATES] } }, { ...counted, expiresAt });
-  return settleTree(em, treeId, now);
+  if (treeId == null) return null;
+  switch (action) {
+    case 'succeed': {
+      const counted = {
+        itemsSucceeded: raw('items_succeeded + 1'),
+        bytesDone: raw('bytes_done + ?', [bytesTotal ?? 0]),
+      };
+      await count(em, treeId, counted, now);
+      return settleTree(em, treeId, now);
+    }
+    case 'fail':
+      await count(em, treeId, { itemsFailed: raw('items_failed + 1') }, now);
+      return settleTree(em, treeId, now);
+    case 'cancel': {
+      const counted = { itemsCancelled: raw('coalesce(items_cancelled, 0) + 1'), bytesTotal: without(bytesTotal ?? 0) };
+      await count(em, treeId, { ...counted, revision: raw('revision + 1') }, now);
+      return (await settleTree(em, treeId, now)) ?? rowOf(em, treeId);
+    }
+    case 'resume':
+      await openTree(em, treeId);
+      return null;
+    case 'retry':
+      return reopen(em, await openTree(em, treeId, 'FAILED'), now);
+    default:
+      return null;
+  }
+}
+
+/** Its lock lets the ends of other items wait, so that one of them sees that it is the last. */
+const count = (em: EntityManager, treeId: string, counted: object, now: Date): Promise<number> =>
+  em.nativeUpdate(
+    Transfer,
+    { id: treeId, state: { $nin: [...FINAL_STATES] } },
+    { ...counted, expiresAt: addMs(now, STATE_DEADLINES_MS.RUNNING) },
+  );
+
+/** The bytes of what was left out are no part of the whole any more. */
+const without = (bytes: number) => raw('case when bytes_total > ? then bytes_total - ? else 0 end', [bytes, bytes]);
+
+/** The tree, locked, if its items may be at work, or if it is in the state that is allowed beside. */
+async function openTree(em: EntityManager, id: string, orIn?: TransferState): Promise<Transfer> {
+  const lockMode = LockMode.PESSIMISTIC_WRITE;
+  const tree = await em.findOne(Transfer, { id }, { lockMode, disableIdentityMap: true });
+  if (tree && (tree.state === orIn || tree.state === 'QUEUED' || tree.state === 'RUNNING')) return tree;
+  throw new TreeRefusedError();
+}
+
+/** An item is tried again: the tree that ended goes on, for this one. What failed beside it stays so. */
+async function reopen(em: EntityManager, { id, state, listing }: Transfer, now: Date): Promise<Transfer> {
+  // A tree that failed before its folder was read would read on, and that is more than one item.
+  if (state === 'FAILED' && !listing?.done) throw new TreeRefusedError();
+  const again = {
+    state: stateAfter('retry'),
+    phase: 'LISTING' as const,
+    failure: null,
+    finishedAt: null,
+    attempts: 0,
+    runAfter: now,
+    expiresAt: addMs(now, STATE_DEADLINES_MS.QUEUED),
+    fence: raw('fence + 1'),
+  };
+  await em.nativeUpdate(Transfer, { id }, { ...(state === 'FAILED' ? again : {}), revision: raw('revision + 1') });
+  await recount(em, id);
+  return rowOf(em, id);
 }
 
 /** Ends the tree if all its items have ended. Of a move that went well, the folders of the source are still to go. */
 export async function settleTree(em: EntityManager, treeId: string, now: Date): Promise<Transfer | null> {
   const tree = await em.findOne(Transfer, { id: treeId }, { disableIdentityMap: true });
   if (tree?.state !== 'RUNNING' || tree.phase !== ITEMS_PHASE || tree.leaseUntil != null) return null;
-  const failed = tree.itemsFailed ?? 0;
-  if ((tree.itemsSucceeded ?? 0) + failed < (tree.itemsTotal ?? 0)) return null;
-  const action = failed > 0 ? 'fail' : tree.kind === 'MOVE' ? 'requeue' : 'succeed';
+  const { itemsTotal, itemsSucceeded, itemsFailed, itemsCancelled } = tree;
+  const total = itemsTotal ?? 0;
+  const failed = itemsFailed ?? 0;
+  const cancelled = itemsCancelled ?? 0;
+  if ((itemsSucceeded ?? 0) + failed + cancelled < total) return null;
+  const action =
+    failed > 0 ? 'fail' : total > 0 && cancelled === total ? 'cancel' : tree.kind === 'MOVE' ? 'requeue' : 'succeed';
   await em.nativeUpdate(
     Transfer,
     { id: treeId },
@@ -62,7 +131,7 @@ export async function settleTree(em: EntityManager, treeId: string, now: Date): 
         : { phase: null, finishedAt: now, expiresAt: null, failure: failed > 0 ? incomplete(tree, failed) : null }),
     },
   );
-  return em.findOneOrFail(Transfer, { id: treeId }, { disableIdentityMap: true });
+  return rowOf(em, treeId);
 }
 
 const incomplete = ({ itemsTotal, kind }: Transfer, failed: number) =>
@@ -84,37 +153,41 @@ export async function spreadToItems(
   const open = { treeId: tree.id, $or: [{ state: { $ne: 'RUNNING' as const } }, NOT_COMMITTING] };
   switch (action) {
     case 'pause':
-      return follow(em, { ...open, state: { $in: allowed(action) } }, { state: 'PAUSED' });
+      return follow(em, { ...open, state: { $in: allowed(action) } }, { state: 'PAUSED', expiresAt: null });
     case 'resume':
-      return follow(em, { treeId: tree.id, state: 'PAUSED' }, { state: 'QUEUED', runAfter: now, attempts: 0 });
+      return follow(em, { treeId: tree.id, state: 'PAUSED' }, { state: 'QUEUED', ...resumed(now) });
     case 'cancel':
-      return follow(em, { ...open, state: { $in: allowed(action) } }, ended(now, 'CANCELLED'));
+      await follow(em, { ...open, state: { $in: allowed(action) } }, ended(now, 'CANCELLED'));
+      return recount(em, tree.id);
     case 'fail': {
       const { failure } = tree;
       const expiresAt = addMs(now, RETRY_WINDOW_MS);
       await follow(em, { ...open, state: { $in: allowed(action) } }, { ...ended(now, 'FAILED'), failure, expiresAt });
-      await em.nativeUpdate(Transfer, { id: tree.id }, { itemsFailed: raw('items_total - items_succeeded') });
-      return;
+      return recount(em, tree.id);
     }
     case 'retry': {
       const phase = raw(`case when listing is null then 'RECEIVING' else 'LISTING' end`);
       const fresh = { phase, attempts: 0, failure: null, finishedAt: null, expiresAt: null, runAfter: now };
       await follow(em, { treeId: tree.id, state: 'FAILED' }, { state: 'QUEUED', ...fresh });
-      await recount(em, tree.id);
+      return recount(em, tree.id);
     }
   }
 }
 
-/** Counts the items anew: what was just being finished when the tree ended was not counted. */
-const recount = (em: EntityManager, treeId: string): Promise<unknown> =>
-  em.execute(
-    `update transfers set items_failed = 0,
-       items_succeeded = (select count(*) from transfers item where item.tree_id = ? and item.state = 'SUCCEEDED'),
-       bytes_done = (select coalesce(sum(item.bytes_total), 0) from transfers item
-                     where item.tree_id = ? and item.state = 'SUCCEEDED')
-     where id = ?`,
-    [treeId, treeId, treeId],
+/** Counts the items anew, the tree's row being locked: what was just being finished when the tree ended was not counted. */
+async function recount(em: EntityManager, treeId: string): Promise<void> {
+  const [counted] = await em.execute<Record<'succeeded' | 'failed' | 'cancelled' | 'bytes', number | string>[]>(
+    `select coalesce(sum(case when state = 'SUCCEEDED' then 1 else 0 end), 0) as succeeded,
+       coalesce(sum(case when state = 'FAILED' then 1 else 0 end), 0) as failed,
+       coalesce(sum(case when state = 'CANCELLED' then 1 else 0 end), 0) as cancelled,
+       coalesce(sum(case when state = 'SUCCEEDED' then bytes_total else 0 end), 0) as bytes
+     from transfers where tree_id = ?`,
+    [treeId],
   );
+  const { succeeded, failed, cancelled, bytes } = counted ?? { succeeded: 0, failed: 0, cancelled: 0, bytes: 0 };
+  const itemsOf = { itemsSucceeded: Number(succeeded), itemsFailed: Number(failed), itemsCancelled: Number(cancelled) };
+  await em.nativeUpdate(Transfer, { id: treeId }, { ...itemsOf, bytesDone: Number(bytes) });
+}
 
 /**
  * What an item must do that a worker is about to take, because its tree was held or ended while the item was just being
@@ -130,6 +203,8 @@ export async function heldBack(em: EntityManager, { treeId }: Transfer, now: Dat
 type ItemChanges = Parameters<typeof follow>[2];
 
 const allowed = (action: TransferAction): TransferState[] => [...statesBefore(action)];
+
+const resumed = (now: Date) => ({ runAfter: now, attempts: 0, expiresAt: null });
 
 const NOT_COMMITTING = { $or: [{ phase: null }, { phase: { $ne: COMMIT_PHASE } }] };
 

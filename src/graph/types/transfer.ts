@@ -81,13 +81,14 @@ const TransferVerificationEnum = builder.enumType('TransferVerification', {
 });
 
 const TransferItemCounts = builder
-  .objectRef<{ readonly total: number; readonly succeeded: number; readonly failed: number }>('TransferItemCounts')
+  .objectRef<Record<'total' | 'succeeded' | 'failed' | 'cancelled', number>>('TransferItemCounts')
   .implement({
     description: 'How the parts of a folder that is copied stand.',
     fields: (t) => ({
       total: t.exposeInt('total', { description: 'All that are known; it grows while the folder is read.' }),
       succeeded: t.exposeInt('succeeded', { description: 'Those that are done.' }),
       failed: t.exposeInt('failed', { description: 'Those that failed; each says why.' }),
+      cancelled: t.exposeInt('cancelled', { description: 'Those that were cancelled, and are left out.' }),
     }),
   });
 
@@ -141,12 +142,17 @@ builder.node(Transfer, {
       nullable: true,
       description: 'Of a part of a folder: its place in it, as in `a/b.txt`; null of everything else.',
     }),
+    itemOf: t.field({
+      type: Transfer,
+      nullable: true,
+      description: 'The transfer of the folder that this is a part of; null of everything else.',
+      resolve: ({ treeId }, _args, { loaders }) => (treeId == null ? null : loaders.transfer.load(treeId)),
+    }),
     itemCounts: t.field({
       type: TransferItemCounts,
       nullable: true,
       description: 'How many files and folders the folder has, as far as it is read; null of a file.',
-      resolve: ({ itemsTotal, itemsSucceeded, itemsFailed }) =>
-        itemsTotal == null ? null : { total: itemsTotal, succeeded: itemsSucceeded ?? 0, failed: itemsFailed ?? 0 },
+      resolve: countsOf,
     }),
     name: t.exposeString('name', {
       description: 'The name that was asked for. The entry may have another: see the policy `RENAME`.',
@@ -229,7 +235,8 @@ const TransferConnection = builder.connectionObject(
 builder.objectField(Transfer, 'items', (t) =>
   t.field({
     type: TransferConnection,
-    description: 'The parts of a folder, in the order in which they were found; none of a file. They are no events.',
+    description:
+      'The parts of a folder, in the order in which they were found; none of a file. Each can be paused, resumed, cancelled and retried by itself. They are no events: follow one with `transferUpdated`.',
     complexity: connectionComplexity,
     args: {
       first: t.arg.int({ description: 'At most this many, from 1 to 100. Default 50.' }),
@@ -284,10 +291,11 @@ const TransferPayload = builder.objectRef<{ readonly transfer: TransferView }>('
 const CONTROLS = {
   pause:
     'Holds a transfer of yours until it is resumed. An upload takes no bytes meanwhile (423), and keeps those that it has for a week.',
-  resume: 'Goes on with a paused transfer of yours.',
-  cancel: 'Ends a transfer of yours for good, and frees its bytes. Nothing of it becomes visible.',
+  resume: 'Goes on with a paused transfer of yours; of a folder, with all of its items.',
+  cancel:
+    'Ends a transfer of yours for good, and frees its bytes. Nothing of it becomes visible. An item of a folder is left out, and the others go on; of a folder in it, what is not found yet. What is left out of a move stays at the source, with the folders that it is in.',
   retry:
-    'Tries a failed transfer of yours once more, as long as its bytes are here: for a day. Of a folder, those of its items that failed.',
+    'Tries a failed transfer of yours once more, as long as its bytes are here: for a day. Of a folder, those of its items that failed. With one of these alone, the transfer of the folder goes on for this one.',
 } as const;
 
 for (const action of Object.keys(CONTROLS) as (keyof typeof CONTROLS)[]) {
@@ -342,6 +350,16 @@ builder.subscriptionField('transferEvents', (t) =>
     resolve: (event) => event,
   }),
 );
+
+const countsOf = ({ itemsTotal, itemsSucceeded, itemsFailed, itemsCancelled }: TransferView) =>
+  itemsTotal == null
+    ? null
+    : {
+        total: itemsTotal,
+        succeeded: itemsSucceeded ?? 0,
+        failed: itemsFailed ?? 0,
+        cancelled: itemsCancelled ?? 0,
+      };
 
 /** Rounded up: what is nearly done still takes a second. */
 function secondsLeft({ bytesTotal, bytesDone, bytesPerSecond }: TransferView): number | null {

@@ -121,6 +121,7 @@ const TransferSchema = defineEntity({
     itemsTotal: p.integer().nullable(),
     itemsSucceeded: p.integer().nullable(),
     itemsFailed: p.integer().nullable(),
+    itemsCancelled: p.integer().nullable(),
     mimeType: p.string().length(128).nullable(),
     /** Hashes that the client promised, by algorithm, lower-case hex. */
     expectedHashes: p.json().$type<StoredHashes>(),

@@ -8,6 +8,7 @@ import { TransferBatches } from './20261126082200-transfer-batches.ts';
 import { Offline } from './20261126082500-offline.ts';
 import { TransferTrees } from './20261126083000-transfer-trees.ts';
 import { DownloadRedirects } from './20261126093916-download-redirects.ts';
+import { TransferItems } from './20261126110000-transfer-items.ts';
 
 /** In the order in which they run. A new migration adds one line here. */
 export const SQLITE_MIGRATIONS: MigrationObject[] = [
@@ -20,4 +21,5 @@ export const SQLITE_MIGRATIONS: MigrationObject[] = [
   { name: '20261126082500-offline', class: Offline },
   { name: '20261126083000-transfer-trees', class: TransferTrees },
   { name: '20261126093916-download-redirects', class: DownloadRedirects },
+  { name: '20261126110000-transfer-items', class: TransferItems },
 ];
