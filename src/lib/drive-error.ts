@@ -22,6 +22,9 @@ export type DriveErrorCategory = (typeof DRIVE_ERROR_CATEGORIES)[number];
 
 const RETRYABLE: ReadonlySet<DriveErrorCategory> = new Set(['rate_limited', 'unavailable', 'timeout']);
 
+/** Whether another try may succeed, where nothing else says so. */
+export const isRetryable = (category: DriveErrorCategory): boolean => RETRYABLE.has(category);
+
 export interface DriveErrorInit {
   /** ProviderId: LOCAL, BAIDU… */
   readonly provider: string;
@@ -73,7 +76,7 @@ export class DriveError extends Error {
     this.operation = init.operation ?? null;
     this.providerCode = init.providerCode ?? null;
     this.hint = init.hint ?? null;
-    this.retryable = init.retryable ?? RETRYABLE.has(category);
+    this.retryable = init.retryable ?? isRetryable(category);
     this.persistent = init.persistent ?? false;
     this.nothingDone = init.nothingDone ?? category === 'rate_limited';
     this.retryAfterMs = init.retryAfterMs ?? null;

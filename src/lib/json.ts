@@ -28,6 +28,10 @@ export function parseLossless(text: string, textKeys: ReadonlySet<string> = NO_K
 
 const NO_KEYS: ReadonlySet<string> = new Set();
 
+/** Whether a value is a JSON object, and no list. */
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 /**
  * A whole number given as text, for `JSON.stringify`: written without quotes and without going through a float.
  * @throws TypeError when the text is not a whole number.

@@ -1,7 +1,4 @@
-import type { DriveErrorCategory } from '../../lib/drive-error.ts';
-
-/** A row of Baidu's error tables: code, category, meaning, and what to check. */
-export type ErrorRow = readonly [code: number, category: DriveErrorCategory, meaning: string, hint?: string];
+import type { ErrorRow } from '../shared/error-codes.ts';
 
 /**
  * Baidu's codes, of all its tables: the open platform's (`okumlx17r`, with its hints), its newer gateway's (20011 and on)

@@ -1,6 +1,7 @@
-import { DriveError, type DriveErrorCategory } from '../../lib/drive-error.ts';
+import { DriveError, type DriveErrorCategory, isRetryable } from '../../lib/drive-error.ts';
+import { isObject } from '../../lib/json.ts';
 import { type Classify, type Reply, retryAfterMs } from '../../transport/classify.ts';
-import type { DriveErrorCode } from '../driver.ts';
+import { errorCodesOf } from '../shared/error-codes.ts';
 import { ERROR_ROWS } from './error-codes.ts';
 
 export const PROVIDER = 'BAIDU';
@@ -30,13 +31,7 @@ const PAUSES_MS: Readonly<Record<string, number>> = {
 const NOTHING_DONE: ReadonlySet<string> = new Set(['111', '31034', '20012', '429']);
 
 /** `Provider.errorCodes`. */
-export const ERROR_CODES: readonly DriveErrorCode[] = ERROR_ROWS.map(([code, category, meaning, hint]) => ({
-  code: String(code),
-  meaning,
-  category,
-  retryable: isRetryable(category),
-  hint: hint ?? null,
-}));
+export const ERROR_CODES = errorCodesOf(ERROR_ROWS);
 
 /** The error in a reply of any of Baidu's hosts; null when there is none that its tables know. */
 export const classify: Classify = (reply, request) => {
@@ -165,10 +160,3 @@ export const baiduError = (
   providerCode: string | null,
   init: { hint?: string | null; cause?: unknown; retryAfterMs?: number; nothingDone?: boolean; existingRef?: string },
 ): DriveError => new DriveError(category, `${TITLE} ${message}`, { provider: PROVIDER, providerCode, ...init });
-
-function isRetryable(category: DriveErrorCategory): boolean {
-  return category === 'unavailable' || category === 'rate_limited' || category === 'timeout';
-}
-
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { DriveEntry, Driver, EntryKind, EntrySort, FileCategory, Page, PageRequest } from '../driver.ts';
+import type { DriveEntry, Driver, EntryKind, EntrySort, FileCategory, Page } from '../driver.ts';
 import { checkEntryName } from '../shared/names.ts';
-import { decodeCursor, encodeCursor, limitOf } from '../shared/paging.ts';
+import { encodeCursor, pageReader } from '../shared/paging.ts';
 import { type BaiduClient, invalid, LIST_PAGE_MAX, notFound, XPAN_FILE, XPAN_MULTIMEDIA } from './client.ts';
 import { PROVIDER } from './errors.ts';
 import { CATEGORIES, CURSOR_LIST, isFolder, joined, ROOT_ENTRY, ROOT_REF, TYPED_LIST, type WireFile } from './wire.ts';
@@ -123,24 +123,7 @@ export const createListing = (baidu: BaiduClient) =>
     },
   }) satisfies Partial<Driver>;
 
-/** The page's size; `invalid_argument` when it is none. */
-export function pageLimit(page: PageRequest): number {
-  const limit = limitOf(page, LIST_PAGE_MAX);
-  if (limit === null) throw invalid('shows pages of at least one entry.');
-  return limit;
-}
-
-/** Where the page begins; null at the beginning. The first part of a place names its listing. */
-export function placeIn<Place extends readonly [string, ...unknown[]]>(
-  { cursor }: PageRequest,
-  shape: z.ZodType<Place>,
-  listing: string,
-): Place | null {
-  if (cursor === null) return null;
-  const place = decodeCursor(cursor, shape);
-  if (place?.[0] !== listing) throw invalid('has no listing that this cursor belongs to.');
-  return place;
-}
+export const { pageLimit, placeIn } = pageReader(invalid, LIST_PAGE_MAX);
 
 export const kindOf = (file: WireFile): EntryKind => (isFolder(file) ? 'FOLDER' : 'FILE');
 

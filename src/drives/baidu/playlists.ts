@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { addMs } from '../../lib/clock.ts';
 import { DriveError } from '../../lib/drive-error.ts';
-import { parseLossless } from '../../lib/json.ts';
+import { isObject, parseLossless } from '../../lib/json.ts';
 import { sleep } from '../../lib/timer.ts';
 import type { DriveSubtitle, Media } from '../contract/media.ts';
 import type { CallContext } from '../driver.ts';
 import { type BaiduClient, invalid, XPAN_FILE } from './client.ts';
-import { baiduError, isObject, itemError, PROVIDER, TITLE } from './errors.ts';
+import { baiduError, itemError, PROVIDER, TITLE } from './errors.ts';
 import { membershipOf } from './profile.ts';
 import { CATEGORIES, isFolder, type WireMeta } from './wire.ts';
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { DriveEntry, FileCategory } from '../driver.ts';
 import { mimeTypeOf } from '../shared/categories.ts';
+import { rootEntry } from '../shared/root.ts';
 
 /** Keys whose numbers are ids: some are beyond 2⁵³, and one arrives as a float at times. */
 export const TEXT_KEYS = ['fs_id', 'fsid', 'uk', 'taskid', 'request_id', 'share_id', 'oper_id', 'to_fs_id'];
@@ -114,21 +115,7 @@ export function toEntry(file: WireFile, root: Root, parentRef: string | null = n
 
 export const ROOT_REF = '/';
 
-export const ROOT_ENTRY: DriveEntry = {
-  ref: ROOT_REF,
-  kind: 'FOLDER',
-  name: '',
-  parentRef: null,
-  path: '/',
-  sizeBytes: null,
-  createdAt: null,
-  modifiedAt: null,
-  revision: null,
-  mimeType: null,
-  category: null,
-  hashes: {},
-  deletedAt: null,
-};
+export const ROOT_ENTRY = rootEntry(ROOT_REF);
 
 const dateOf = (seconds: number | undefined): Date | null => (seconds === undefined ? null : new Date(seconds * 1000));
 

@@ -1,7 +1,4 @@
-import type { DriveErrorCategory } from '../../lib/drive-error.ts';
-
-/** A row of 115's error tables: code, category, meaning, and what to check. */
-export type ErrorRow = readonly [code: number, category: DriveErrorCategory, meaning: string, hint?: string];
+import type { ErrorRow } from '../shared/error-codes.ts';
 
 const AGAIN = 'Link the account again.';
 const APPLICATION = 'Check PAN115_CLIENT_ID and the state of the application at open.115.com.';

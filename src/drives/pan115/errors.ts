@@ -1,7 +1,8 @@
-import { DriveError, type DriveErrorCategory } from '../../lib/drive-error.ts';
+import { DriveError, type DriveErrorCategory, isRetryable } from '../../lib/drive-error.ts';
+import { isObject } from '../../lib/json.ts';
 import { type Classify, type Reply, retryAfterMs } from '../../transport/classify.ts';
 import type { OutboundRequest } from '../../transport/request.ts';
-import type { DriveErrorCode } from '../driver.ts';
+import { errorCodesOf } from '../shared/error-codes.ts';
 import { ERROR_ROWS } from './error-codes.ts';
 
 export const PROVIDER = 'PAN115';
@@ -42,13 +43,7 @@ const NOTHING_DONE: ReadonlySet<string> = new Set([
 ]);
 
 /** `Provider.errorCodes`. */
-export const ERROR_CODES: readonly DriveErrorCode[] = ERROR_ROWS.map(([code, category, meaning, hint]) => ({
-  code: String(code),
-  meaning,
-  category,
-  retryable: isRetryable(category),
-  hint: hint ?? null,
-}));
+export const ERROR_CODES = errorCodesOf(ERROR_ROWS);
 
 /** The error in a reply of 115's own hosts; null when there is none that its tables know. */
 export const classify: Classify = (reply, request) => {
@@ -233,10 +228,3 @@ export const invalid = (message: string, hint: string | null = null) =>
   pan115Error('invalid_argument', message, null, { hint });
 
 export const corrupted = (message: string) => pan115Error('corrupted', message, null, {});
-
-function isRetryable(category: DriveErrorCategory): boolean {
-  return category === 'unavailable' || category === 'rate_limited' || category === 'timeout';
-}
-
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { Driver, EntryKind, EntrySort, FileCategory, ListOptions, PageRequest } from '../driver.ts';
+import type { Driver, EntryKind, EntrySort, FileCategory, ListOptions } from '../driver.ts';
 import { categoryOf } from '../shared/categories.ts';
 import { checkEntryName } from '../shared/names.ts';
-import { decodeCursor, encodeCursor, limitOf } from '../shared/paging.ts';
+import { encodeCursor, pageReader } from '../shared/paging.ts';
 import { LIST_PAGE_MAX, type Pan115Client } from './client.ts';
 import { invalid, notFound, PROVIDER, pan115Error } from './errors.ts';
 import { REF, ROOT_ENTRY, ROOT_REF, toEntry, type WireFile } from './wire.ts';
@@ -141,24 +141,7 @@ export const createListing = (pan115: Pan115Client) =>
     },
   }) satisfies Partial<Driver>;
 
-/** The page's size; `invalid_argument` when it is none. */
-export function pageLimit(page: PageRequest, max = LIST_PAGE_MAX): number {
-  const limit = limitOf(page, max);
-  if (limit === null) throw invalid('shows pages of at least one entry.');
-  return limit;
-}
-
-/** Where the page begins; null at the beginning. The first part of a place names its listing. */
-export function placeIn<Place extends readonly [string, ...unknown[]]>(
-  { cursor }: PageRequest,
-  shape: z.ZodType<Place>,
-  listing: string,
-): Place | null {
-  if (cursor === null) return null;
-  const place = decodeCursor(cursor, shape);
-  if (place?.[0] !== listing) throw invalid('has no listing that this cursor belongs to.');
-  return place;
-}
+export const { pageLimit, placeIn } = pageReader(invalid, LIST_PAGE_MAX);
 
 const orderOf = ({ by, direction }: NonNullable<ListOptions['orderBy']>) => ({
   order: { o: ORDERS[by], asc: direction === 'ASC' ? 1 : 0 } as const,

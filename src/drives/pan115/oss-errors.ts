@@ -1,6 +1,7 @@
 import type { DriveErrorCategory } from '../../lib/drive-error.ts';
+import { isObject } from '../../lib/json.ts';
 import type { Classify } from '../../transport/classify.ts';
-import { classify, isObject, isTrue, pan115Error } from './errors.ts';
+import { classify, isTrue, pan115Error } from './errors.ts';
 
 /** What the storage says, as far as it means more than its HTTP status. */
 export const OSS_ERRORS: Readonly<Record<string, DriveErrorCategory>> = {

@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import { isObject } from '../../lib/json.ts';
 import type { CallContext, DriveEntry, RecycleBin } from '../driver.ts';
 import { encodeCursor } from '../shared/paging.ts';
 import { change, freeName, renamed } from './changing.ts';
 import type { Pan115Client } from './client.ts';
 
-import { invalid, isMissing, isObject, isTrue, itemError, notFound, pan115Error } from './errors.ts';
+import { invalid, isMissing, isTrue, itemError, notFound, pan115Error } from './errors.ts';
 import { parsed } from './linking.ts';
 import { pageLimit, placeIn } from './listing.ts';
 import { dateOf, madeFile, ROOT_REF, toEntry, type WireFile } from './wire.ts';

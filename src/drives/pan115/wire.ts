@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { DriveEntry } from '../driver.ts';
 import { categoryOf, mimeTypeOf } from '../shared/categories.ts';
+import { rootEntry } from '../shared/root.ts';
 
 /** Keys whose numbers are ids: those of 19 digits do not fit into a number, and some calls send them as one. */
 export const TEXT_KEYS = [
@@ -216,21 +217,7 @@ export function toEntry(file: WireFile): DriveEntry {
   };
 }
 
-export const ROOT_ENTRY: DriveEntry = {
-  ref: ROOT_REF,
-  kind: 'FOLDER',
-  name: '',
-  parentRef: null,
-  path: '/',
-  sizeBytes: null,
-  createdAt: null,
-  modifiedAt: null,
-  revision: null,
-  mimeType: null,
-  category: null,
-  hashes: {},
-  deletedAt: null,
-};
+export const ROOT_ENTRY = rootEntry(ROOT_REF);
 
 export const dateOf = (seconds: number | null | undefined): Date | null => (seconds ? new Date(seconds * 1000) : null);
 

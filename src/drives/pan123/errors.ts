@@ -1,4 +1,5 @@
-import { DriveError, type DriveErrorCategory } from '../../lib/drive-error.ts';
+import { DriveError, type DriveErrorCategory, isRetryable } from '../../lib/drive-error.ts';
+import { isObject } from '../../lib/json.ts';
 import { type Classify, type Reply, retryAfterMs } from '../../transport/classify.ts';
 import type { OutboundRequest } from '../../transport/request.ts';
 import type { DriveErrorCode } from '../driver.ts';
@@ -123,10 +124,3 @@ export const pan123Error = (
     existingRef?: string;
   },
 ): DriveError => new DriveError(category, `${TITLE} ${message}`, { provider: PROVIDER, providerCode, ...init });
-
-function isRetryable(category: DriveErrorCategory): boolean {
-  return category === 'unavailable' || category === 'rate_limited' || category === 'timeout';
-}
-
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

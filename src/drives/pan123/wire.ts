@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { DriveEntry, FileCategory } from '../driver.ts';
 import { categoryOf, mimeTypeOf } from '../shared/categories.ts';
+import { rootEntry } from '../shared/root.ts';
 
 /** Keys whose numbers are ids: they may become larger than a float holds. Each call spells them in its own way. */
 export const TEXT_KEYS = [
@@ -112,18 +113,4 @@ const revisionOf = ({ updateAt, size, etag, filename, parentFileId }: WireFile):
     .update(JSON.stringify([String(updateAt ?? ''), size, etag ?? '', filename, parentFileId]))
     .digest('base64url');
 
-export const ROOT_ENTRY: DriveEntry = {
-  ref: ROOT_REF,
-  kind: 'FOLDER',
-  name: '',
-  parentRef: null,
-  path: '/',
-  sizeBytes: null,
-  createdAt: null,
-  modifiedAt: null,
-  revision: null,
-  mimeType: null,
-  category: null,
-  hashes: {},
-  deletedAt: null,
-};
+export const ROOT_ENTRY = rootEntry(ROOT_REF);

@@ -45,3 +45,29 @@ export function pageOf<Row, Item>(
 /** The size of the page to read, within the drive's; null when it is not a size at all. */
 export const limitOf = (page: PageRequest, max: number): number | null =>
   Number.isSafeInteger(page.limit) && page.limit > 0 ? Math.min(page.limit, max) : null;
+
+/**
+ * How a driver reads what it is asked for.
+ * @param invalid Its error of the category `invalid_argument`, with what is wrong behind its name.
+ * @param pageMax The entries of its largest page.
+ */
+export const pageReader = (invalid: (message: string) => Error, pageMax: number) => ({
+  /** The page's size, at most `max`; throws when it is none. */
+  pageLimit(page: PageRequest, max: number = pageMax): number {
+    const limit = limitOf(page, max);
+    if (limit === null) throw invalid('shows pages of at least one entry.');
+    return limit;
+  },
+
+  /** Where the page begins; null at the beginning. The first part of a place names its listing; throws at another's. */
+  placeIn<Place extends readonly [string, ...unknown[]]>(
+    { cursor }: PageRequest,
+    shape: z.ZodType<Place>,
+    listing: string,
+  ): Place | null {
+    if (cursor === null) return null;
+    const place = decodeCursor(cursor, shape);
+    if (place?.[0] !== listing) throw invalid('has no listing that this cursor belongs to.');
+    return place;
+  },
+});

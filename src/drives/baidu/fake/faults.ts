@@ -1,3 +1,4 @@
+import type { FaultTimes, HttpFault } from '../../shared/faults.ts';
 import type { Call, Role } from './wire.ts';
 
 /** Which requests a fault meets. */
@@ -9,80 +10,22 @@ export interface FaultMatch {
 
 /** What goes wrong. */
 export type FaultKind =
-  /** An HTTP status, with a JSON body or none. */
-  | {
-      readonly kind: 'status';
-      readonly status: number;
-      readonly headers?: Record<string, string>;
-      readonly body?: string;
-    }
+  | HttpFault
+  /** The answer waits for this promise, or so many milliseconds. */
+  | { readonly kind: 'slow'; readonly until: Promise<unknown> | number }
+  /** The body drips. */
+  | { readonly kind: 'throttle'; readonly bytesPerSecond: number }
   /** An error number in the envelope of the endpoint. */
   | { readonly kind: 'errno'; readonly errno: number; readonly message?: string; readonly status?: number }
   /** An OAuth error. */
-  | { readonly kind: 'oauth'; readonly error: string; readonly description?: string; readonly status?: number }
-  /** A page where JSON was due. */
-  | { readonly kind: 'html'; readonly status?: number }
-  /** The connection ends: unheard, with the work done and no answer, or within the answer (`afterBytes`; half by default). */
-  | { readonly kind: 'cut'; readonly phase: 'before' | 'after' | 'within'; readonly afterBytes?: number }
-  /** The answer politely ends early. */
-  | { readonly kind: 'truncate'; readonly bytes?: number }
-  /** The answer waits for this promise, or so long. */
-  | { readonly kind: 'slow'; readonly until: Promise<unknown> | number }
-  /** Never answered. */
-  | { readonly kind: 'hang' }
-  /** The body drips. */
-  | { readonly kind: 'throttle'; readonly bytesPerSecond: number }
-  /** A range is answered with the whole file. */
-  | { readonly kind: 'range-ignored' };
+  | { readonly kind: 'oauth'; readonly error: string; readonly description?: string; readonly status?: number };
 
-export type Fault = FaultKind & {
-  readonly match?: FaultMatch;
-  /** How many requests it meets; 1 by default. */
-  readonly times?: number;
-  /** How many matching requests pass first. */
-  readonly skip?: number;
-};
+export type Fault = FaultKind & FaultTimes & { readonly match?: FaultMatch };
 
-export interface InjectedFault {
-  /** How often it struck. */
-  readonly hits: number;
-  remove(): void;
-}
-
-/** The faults of one fake, in the order in which they were injected. */
-export class Faults {
-  readonly #armed: { fault: Fault; hits: number; seen: number }[] = [];
-
-  inject(fault: Fault): InjectedFault {
-    const armed = { fault, hits: 0, seen: 0 };
-    this.#armed.push(armed);
-    return {
-      get hits() {
-        return armed.hits;
-      },
-      remove: () => {
-        const index = this.#armed.indexOf(armed);
-        if (index !== -1) this.#armed.splice(index, 1);
-      },
-    };
-  }
-
-  clear(): void {
-    this.#armed.length = 0;
-  }
-
-  /** The fault that meets this request; counts it. */
-  strike(endpoint: string, call: Call): Fault | null {
-    for (const armed of this.#armed) {
-      const { match = {}, times = 1, skip = 0 } = armed.fault;
-      if (match.endpoint !== undefined && match.endpoint !== endpoint) continue;
-      if (match.role !== undefined && match.role !== call.role) continue;
-      if (match.when && !match.when(call)) continue;
-      armed.seen += 1;
-      if (armed.seen <= skip || armed.hits >= times) continue;
-      armed.hits += 1;
-      return armed.fault;
-    }
-    return null;
-  }
-}
+/** Whether a fault meets a request. */
+export const meets =
+  (endpoint: string, call: Call): ((fault: Fault) => boolean) =>
+  ({ match: { endpoint: at, role, when } = {} }) =>
+    (at === undefined || at === endpoint) &&
+    (role === undefined || role === call.role) &&
+    (when === undefined || when(call));

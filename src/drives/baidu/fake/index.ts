@@ -1,7 +1,7 @@
+import { Faults, type InjectedFault } from '../../shared/faults.ts';
 import { accountEndpoints } from './account.ts';
 import { downloadEndpoints } from './download.ts';
-import type { Fault, InjectedFault } from './faults.ts';
-import { Faults } from './faults.ts';
+import type { Fault } from './faults.ts';
 import { listEndpoints } from './lists.ts';
 import { manageEndpoints, recycle } from './manage.ts';
 import { metaEndpoints } from './metas.ts';
@@ -57,7 +57,7 @@ export async function startBaiduFake(options: BaiduFakeOptions = {}) {
   const oauth = new OAuth(world, app);
   const uploads = new Uploads(world);
   const shares = new Shares(world, app.appId);
-  const faults = new Faults();
+  const faults = new Faults<Fault>();
   const endpoints = [
     ...oauth.endpoints(),
     ...accountEndpoints(world),

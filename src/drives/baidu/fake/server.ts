@@ -4,7 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Fault, Faults } from './faults.ts';
+import { bytesSent, type Faults } from '../../shared/faults.ts';
+import { type Fault, meets } from './faults.ts';
 import type { OAuth } from './oauth.ts';
 import type { Call, Endpoint, Envelope, Fields, Role } from './wire.ts';
 import { OAuthRefusal, parameterFault, Refusal, Reply, ROLES } from './wire.ts';
@@ -37,7 +38,7 @@ const BODY_BYTES_MAX = 64 * 1024 * 1024;
 interface Parts {
   readonly world: World;
   readonly oauth: OAuth;
-  readonly faults: Faults;
+  readonly faults: Faults<Fault>;
   readonly endpoints: readonly Endpoint[];
 }
 
@@ -99,7 +100,7 @@ export class Servers {
     const endpoint = findEndpoint(this.#parts.endpoints, call);
     const name = endpoint === null ? 'none' : typeof endpoint.name === 'string' ? endpoint.name : endpoint.name(call);
     const seen = this.#note(name, call);
-    const fault = this.#parts.faults.strike(name, call);
+    const fault = this.#parts.faults.strike(meets(name, call));
     this.#count(name, 1);
     response.once('close', () => this.#count(name, -1));
     if (fault?.kind === 'cut' && fault.phase === 'before') return void response.destroy();
@@ -317,7 +318,7 @@ async function send(
   const whole = isWhole ? Buffer.from(reply.body as string | Buffer) : null;
   const size = Number(reply.headers['content-length'] ?? whole?.length ?? 0);
   const length = { 'content-length': String(size) };
-  const end = endOf(fault, size);
+  const end = bytesSent(fault, size);
   const headers =
     fault?.kind === 'truncate' ? { ...reply.headers, 'content-length': String(end) } : { ...length, ...reply.headers };
   response.writeHead(reply.status, headers);
@@ -344,12 +345,6 @@ async function drained(response: ServerResponse): Promise<void> {
   const waits = ['drain', 'close'].map((event) => once(response, event, { signal: settled.signal }));
   await Promise.race(waits).finally(() => settled.abort());
   await Promise.allSettled(waits);
-}
-
-function endOf(fault: Fault | null, size: number): number {
-  if (fault?.kind === 'cut') return Math.min(fault.afterBytes ?? Math.floor(size / 2), size);
-  if (fault?.kind === 'truncate') return Math.min(fault.bytes ?? Math.floor(size / 2), size);
-  return size;
 }
 
 function* portions(bytes: Buffer, fault: Fault | null): Generator<Buffer> {

@@ -1,6 +1,7 @@
+import { Faults } from '../../shared/faults.ts';
 import { accountEndpoints } from './account.ts';
 import { Downloads } from './download.ts';
-import { Faults } from './faults.ts';
+import type { Fault } from './faults.ts';
 import { fileEndpoints } from './files.ts';
 import { manageEndpoints, recycle } from './manage.ts';
 import type { App, DeviceFlow } from './oauth.ts';
@@ -44,7 +45,7 @@ export async function startPan115Fake(options: Pan115FakeOptions = {}) {
   const uploads = new Uploads(world);
   const oss = new Oss(world, uploads);
   const downloads = new Downloads(world);
-  const faults = new Faults();
+  const faults = new Faults<Fault>();
   const endpoints = [
     ...oauth.endpoints(),
     ...accountEndpoints(world),

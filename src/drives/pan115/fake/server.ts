@@ -3,7 +3,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import type { Fault, Faults } from './faults.ts';
+import { bytesSent, type Faults } from '../../shared/faults.ts';
+import { type Fault, meets } from './faults.ts';
 import type { OAuth } from './oauth.ts';
 import type { Oss } from './oss.ts';
 import type { Call, Endpoint, Role, Success } from './wire.ts';
@@ -31,7 +32,7 @@ interface Parts {
   readonly world: World;
   readonly oauth: OAuth;
   readonly oss: Oss;
-  readonly faults: Faults;
+  readonly faults: Faults<Fault>;
   readonly endpoints: readonly Endpoint[];
 }
 
@@ -96,7 +97,7 @@ export class Servers {
     );
     const name = call.role === 'oss' ? oss.nameOf(call) : (endpoint?.name ?? 'none');
     const seen = this.#note(name, call);
-    const fault = faults.strike(name, call);
+    const fault = faults.strike(meets(name, call));
     this.#count(name, 1);
     response.once('close', () => this.#count(name, -1));
     if (fault?.kind === 'cut' && fault.phase === 'before') return void response.destroy();
@@ -249,8 +250,7 @@ async function send(call: Call, response: ServerResponse, reply: Reply, fault: F
   const isWhole = typeof reply.body === 'string' || Buffer.isBuffer(reply.body);
   const whole = isWhole ? Buffer.from(reply.body as string | Buffer) : null;
   const size = Number(reply.headers['content-length'] ?? whole?.length ?? 0);
-  const isCut = fault?.kind === 'cut' || fault?.kind === 'truncate';
-  const end = isCut ? Math.floor(size / 2) : size;
+  const end = bytesSent(fault, size);
   const length = { 'content-length': String(fault?.kind === 'truncate' ? end : size) };
   response.writeHead(reply.status, { ...reply.headers, ...length });
   if (call.verb === 'HEAD') return void response.end();

@@ -1,8 +1,9 @@
+import { Faults } from '../../shared/faults.ts';
 import { accountEndpoints } from './account.ts';
 import { type App, Auth } from './auth.ts';
 import { directLinkEndpoints } from './direct-links.ts';
 import { downloadEndpoints } from './download.ts';
-import { Faults } from './faults.ts';
+import type { Fault } from './faults.ts';
 import { listEndpoints } from './lists.ts';
 import { manageEndpoints } from './manage.ts';
 import { offlineEndpoints } from './offline.ts';
@@ -44,7 +45,7 @@ export async function startPan123Fake(options: Pan123FakeOptions = {}) {
   };
   const auth = new Auth(world, app);
   const uploads = new Uploads(world);
-  const faults = new Faults();
+  const faults = new Faults<Fault>();
   const downloads = downloadEndpoints(world);
   const shares = shareEndpoints(world);
   const offline = offlineEndpoints(world);

@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { bytesSent, type Faults } from '../../shared/faults.ts';
 import type { Auth, Grant } from './auth.ts';
-import type { Fault, Faults } from './faults.ts';
+import { type Fault, meets } from './faults.ts';
 import type { RateGates } from './rates.ts';
 import {
   type Call,
@@ -41,7 +42,7 @@ const BODY_BYTES_MAX = 64 * 1024 * 1024;
 interface Parts {
   readonly world: World;
   readonly auth: Auth;
-  readonly faults: Faults;
+  readonly faults: Faults<Fault>;
   readonly gates: RateGates;
   readonly endpoints: readonly Endpoint[];
 }
@@ -104,7 +105,7 @@ export class Servers {
       code: 0,
     };
     this.requests.push(seen);
-    const fault = this.#parts.faults.strike(call);
+    const fault = this.#parts.faults.strike(meets(call));
     if (fault?.kind === 'hang') return;
     if (fault?.kind === 'cut' && fault.phase === 'before') return void response.destroy();
     const reply = this.#faultReply(fault, seen) ?? (await this.#reply(withoutRange(call, fault), seen));
@@ -231,8 +232,8 @@ function jsonOf(body: Buffer): unknown {
 }
 
 function send({ status, headers, body }: Reply, fault: Fault | null, response: ServerResponse): void {
-  const end = fault?.kind === 'truncate' ? fault.bytes : fault?.kind === 'cut' ? body.length >> 1 : body.length;
-  const length = fault?.kind === 'truncate' ? Math.min(end, body.length) : body.length;
+  const end = bytesSent(fault, body.length);
+  const length = fault?.kind === 'truncate' ? end : body.length;
   response.writeHead(status, { ...headers, 'content-length': String(length) });
   if (fault?.kind !== 'cut') return void response.end(body.subarray(0, length));
   response.write(body.subarray(0, end));
