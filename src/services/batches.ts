@@ -5,6 +5,7 @@ import type { Logger } from '../lib/log.ts';
 import { type BatchItem, TransferBatch } from '../storage/entities/transfer-batch.ts';
 import type { Storage } from '../storage/orm.ts';
 import { failureOf, storedFailureOf } from '../transfers/failures.ts';
+import { AWAITED_MAX, priorityAmong } from '../transfers/queue.ts';
 import { isFinal } from '../transfers/states.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Intake, ServerFileImport, UrlUpload } from './intake.ts';
@@ -16,6 +17,8 @@ import type { Viewer } from './viewer.ts';
 
 /** Items of one batch: each is a row, and may be a request to a provider. */
 export const BATCH_ITEMS_MAX = 100;
+/** Of a batch of more, what its user asks for alone meanwhile comes first. */
+export const BATCH_AWAITED_MAX = AWAITED_MAX;
 /** Items of a batch that run at one time, where it does not say, and at most. */
 export const BATCH_CONCURRENCY = { default: 3, max: 16 } as const;
 
@@ -107,10 +110,11 @@ export class Batches {
     const { storage, clock } = this.#parts;
     const batch = { id: ids.batch, userId: viewer.userId, maxConcurrent, items: null, createdAt: clock.now() };
     await storage.fork().createQueryBuilder(TransferBatch).insert(batch).onConflict('id').ignore().execute('run');
+    const placing = { batchId: ids.batch, priority: priorityAmong(items.length) };
     const made: BatchItem[] = [];
     for (const [index, item] of items.entries()) {
       const id = ids.items[index];
-      if (id !== undefined) made.push(await this.#one(viewer, item, index, { id, batchId: ids.batch }));
+      if (id !== undefined) made.push(await this.#one(viewer, item, index, { ...placing, id }));
     }
     await storage.fork().nativeUpdate(TransferBatch, { id: ids.batch }, { items: made });
   }

@@ -6,6 +6,7 @@ import type { TransferRoute } from '../storage/entities/transfer.ts';
 import { findChild } from '../transfers/children.ts';
 import { entryRow } from '../transfers/folders.ts';
 import type { TransferWorks } from '../transfers/open.ts';
+import { priorityAmong } from '../transfers/queue.ts';
 import { type RouteChoice, routesInto } from '../transfers/routes.ts';
 import type { NewTransfer } from '../transfers/rows.ts';
 import { STATE_DEADLINES_MS } from '../transfers/states.ts';
@@ -49,6 +50,8 @@ export interface CopyRequest {
   readonly ifRevision?: string | undefined;
   readonly folder: ResolvedEntry;
   readonly onConflict: ConflictPolicy;
+  /** How many are asked for together. */
+  readonly among: number;
   /** When the first attempt began, if this one goes on after one that died. */
   readonly since: Date | null;
 }
@@ -77,7 +80,7 @@ export class Copies {
    * @throws NotFoundError, ConflictError (another revision), AlreadyExistsError, UnsupportedError, TooLargeError.
    */
   async begin(viewer: Viewer, request: CopyRequest): Promise<CopyBegun> {
-    const { kind, opened, ref, ifRevision, folder, onConflict, since } = request;
+    const { kind, opened, ref, ifRevision, folder, onConflict, among, since } = request;
     const { store } = this.#options.works;
     const { account, entry: parent, driver } = folder;
     const made = since && (await store.findCopy({ userId: viewer.userId, since, ref, parentRef: parent.ref }));
@@ -100,6 +103,7 @@ export class Copies {
       accountId: account.id,
       parentRef: parent.ref,
       onConflict,
+      priority: priorityAmong(among),
       ...(isFolder ? { itemsTotal: 0, itemsSucceeded: 0, itemsFailed: 0, itemsCancelled: 0 } : {}),
       expiresAt: addMs(this.#options.clock.now(), STATE_DEADLINES_MS.QUEUED),
     };

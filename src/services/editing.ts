@@ -147,7 +147,8 @@ export class Editing {
         return async ({ opened, ref, options }) => {
           if (opened.account.id !== folder.account.id || isCopiedBySending(operation, opened)) {
             const kind = operation === 'copy' ? 'COPY' : 'MOVE';
-            return this.#copies.begin(viewer, { kind, opened, ref, folder, onConflict, since, ...options });
+            const among = list.entries.length;
+            return this.#copies.begin(viewer, { kind, opened, ref, folder, onConflict, among, since, ...options });
           }
           const relocate = () => opened.run(operation, ref, folder.entry.ref, { onConflict, ...options }, call);
           return operation === 'copy' && onConflict === 'FAIL' ? unlessMade(opened, since, relocate) : relocate();

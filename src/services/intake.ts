@@ -83,12 +83,12 @@ export class Intake {
   }
 
   /** Makes the transfer of this id, which fetches. The address has been looked at; it is kept sealed. */
-  async fetch(viewer: Viewer, id: string, file: NewFile, address: Address, { batchId }: Placing = {}): Promise<void> {
+  async fetch(viewer: Viewer, id: string, file: NewFile, address: Address, placing: Placing = {}): Promise<void> {
     const { works, planner, addresses } = this.#parts;
     const name = file.name ?? null;
     const { parent, onConflict } = file;
     const wanted = { parent, name, provisionalName: nameOf([nameInUrl(address.url) ?? ''], null), onConflict };
-    const plan = await planner.plan(viewer, { id, batchId, kind: 'URL' }, { ...wanted, sizeBytes: null });
+    const plan = await planner.plan(viewer, { ...placing, id, kind: 'URL' }, { ...wanted, sizeBytes: null });
     if (await planner.isSkipped(plan)) return;
     await works.store.create({
       ...plan.row,
@@ -114,14 +114,18 @@ export class Intake {
     return this.#parts.planner.once(viewer, request, (id) => this.#import(viewer, id, input, placing), placing);
   }
 
-  async #import(viewer: Viewer, id: string, input: ServerFileImport, { batchId }: Placing): Promise<void> {
+  async #import(viewer: Viewer, id: string, input: ServerFileImport, placing: Placing): Promise<void> {
     const { works, planner, audit, serverFiles } = this.#parts;
     const file = await serverFiles.open(input.path);
     await file.close(); // Read by a worker, perhaps of another process, which looks at the path anew.
     const { sizeBytes } = file;
     const { parent, onConflict, path } = input;
     const name = input.name ?? nameOf([path], null);
-    const plan = await planner.plan(viewer, { id, batchId, kind: 'IMPORT' }, { parent, onConflict, name, sizeBytes });
+    const plan = await planner.plan(
+      viewer,
+      { ...placing, id, kind: 'IMPORT' },
+      { parent, onConflict, name, sizeBytes },
+    );
     if (await planner.isSkipped(plan)) return;
     await planner.checkRoom(sizeBytes);
     const { userId, accountId } = plan.row;

@@ -39,6 +39,8 @@ export interface Placing {
   /** Its id; left out: a new one. A transfer that has it already is the answer. */
   readonly id?: string;
   readonly batchId?: string;
+  /** {@link Transfer.priority}; left out: somebody waits for it. */
+  readonly priority?: number;
 }
 
 export interface PlannerParts {
@@ -81,11 +83,7 @@ export class UploadPlanner {
    */
   async plan(
     viewer: Viewer,
-    {
-      id,
-      batchId = null,
-      kind,
-    }: { readonly id: string; readonly batchId?: string | null | undefined; readonly kind: TransferKind },
+    { id, batchId, priority = 0, kind }: Placing & { readonly id: string; readonly kind: TransferKind },
     input: PlannedUpload,
   ): Promise<Plan> {
     const issues: InputIssue[] = [];
@@ -109,7 +107,8 @@ export class UploadPlanner {
       expectedHashes,
       row: {
         id,
-        batchId,
+        batchId: batchId ?? null,
+        priority,
         userId: viewer.userId,
         kind,
         accountId: account.id,

@@ -182,7 +182,7 @@ export class Uploads {
     const { idempotencyKey: key, ...asked } = input;
     const request = { operation: kind === 'TEXT' ? 'uploadText' : 'uploadFile', key, input: asked };
     const make = async (id: string): Promise<void> => {
-      const plan = await planner.plan(viewer, { id, batchId: placing.batchId, kind }, input);
+      const plan = await planner.plan(viewer, { ...placing, id, kind }, input);
       if (await planner.isSkipped(plan)) return;
       await this.#checkRoom(viewer, input.sizeBytes);
       await this.#queue({ ...plan.row, state: 'QUEUED', source: { type: 'spool' } }, bytes);

@@ -138,5 +138,15 @@ async function hasPlace(em: EntityManager, id: string): Promise<boolean> {
   return batch === null || (await em.count(Transfer, { batchId: id, state: 'RUNNING' })) < batch.maxConcurrent;
 }
 
-/** The priority of one of many; 0 is that of what somebody waits for. */
+/** The priority of what somebody waits for, and that of one of many. */
+const AWAITED = 0;
 export const BULK = 1;
+
+/**
+ * So many files a person picks one by one, and watches. Of a longer list each is one of many: what is asked for alone
+ * meanwhile goes before those of it that have not begun.
+ */
+export const AWAITED_MAX = 10;
+
+/** The priority of a transfer that was asked for in a list of so many. */
+export const priorityAmong = (listed: number): number => (listed > AWAITED_MAX ? BULK : AWAITED);

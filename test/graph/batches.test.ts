@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { decodeGlobalId } from '../../src/graph/ids.ts';
-import { BATCH_ITEMS_MAX } from '../../src/services/batches.ts';
+import { BATCH_AWAITED_MAX, BATCH_ITEMS_MAX } from '../../src/services/batches.ts';
 import { IdempotencyRecord } from '../../src/storage/entities/operations.ts';
 import { Transfer } from '../../src/storage/entities/transfer.ts';
 import { TransferBatch } from '../../src/storage/entities/transfer-batch.ts';
@@ -182,6 +182,42 @@ describe('batches', { timeout: 60_000 }, () => {
       }
       const done = await ended(batch);
       assert.deepEqual([done.succeeded, done.done, most], [5, true, maxConcurrent]);
+    });
+  }
+
+  for (const [count, next] of [
+    [BATCH_AWAITED_MAX + 1, 'what is asked for alone'],
+    [BATCH_AWAITED_MAX, 'the next of them'],
+  ] as const) {
+    it(`of ${count}, when as many run as may, let come next: ${next}`, async () => {
+      const arrivals: string[] = [];
+      const waiting: (() => void)[] = [];
+      let rang = Promise.withResolvers<void>();
+      reply = async ({ url: path }, response) => {
+        arrivals.push(path);
+        rang.resolve();
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        return response.end('x');
+      };
+      const arrived = async (many: number): Promise<void> => {
+        for (; arrivals.length < many; rang = Promise.withResolvers()) await rang.promise;
+      };
+      const slots = ENGINE_LIMITS.runningPerUserMax;
+      const paths = Array.from({ length: count }, (_, index) => `/of-${count}-${index}`);
+      const batch = await begin(
+        paths.map((path) => url(path)),
+        { maxConcurrent: slots },
+      );
+      await arrived(slots);
+      const alone = await uploadFromUrl(app, admin, { url: `${server.url}/alone-${count}` });
+      waiting.shift()?.();
+      await arrived(slots + 1);
+      const expected = count > BATCH_AWAITED_MAX ? `/alone-${count}` : paths[slots];
+      assert.equal(arrivals[slots], expected);
+      reply = (_request, response) => response.end('x');
+      for (const goOn of waiting) goOn();
+      assert.equal((await settled(app, admin, alone.transfer.id)).state, 'SUCCEEDED');
+      assert.equal((await ended(batch)).succeeded, count);
     });
   }
 

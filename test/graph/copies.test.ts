@@ -3,6 +3,8 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { DriveError } from '../../src/drives/errors.ts';
 import { local } from '../../src/drives/local/drive.ts';
 import { encodeEntryId, encodeGlobalId } from '../../src/graph/ids.ts';
+import { Transfer } from '../../src/storage/entities/transfer.ts';
+import { BULK } from '../../src/transfers/queue.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { byteDrive } from '../support/byte-drive.ts';
 import { linkAccount } from '../support/memory-drive.ts';
@@ -245,6 +247,18 @@ describe('copies and moves between drives', () => {
     assert.equal(first.transfer.id, second.transfer.id);
     await ended(first);
     assert.equal((await run(COPY, input)).transfer.id, first.transfer.id);
+  });
+
+  test('of a long list each is one of many, so that what is asked for alone comes first', async () => {
+    const listed = async (count: number): Promise<number[]> => {
+      const names = Array.from({ length: count }, (_, index) => `of-${count}-${index}`);
+      const entries = names.map((name) => file(a, net.account(a).put(name, name)));
+      const { results } = (await ask(COPY, { input: { entries, destination: folder(c) } })).result;
+      for (const result of results) assert.equal((await ended(result)).state, 'SUCCEEDED');
+      const rows = await app.app.storage.fork().find(Transfer, { name: { $in: names } });
+      return [...new Set(rows.map(({ priority }) => priority))];
+    };
+    assert.deepEqual([await listed(11), await listed(2)], [[BULK], [0]]);
   });
 
   test('another user finds neither the entries nor the transfer', async () => {

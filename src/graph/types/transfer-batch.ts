@@ -1,4 +1,5 @@
 import {
+  BATCH_AWAITED_MAX,
   BATCH_CONCURRENCY,
   BATCH_ITEMS_MAX,
   type BatchItemView,
@@ -109,8 +110,7 @@ builder.mutationField('uploadBatch', (t) =>
     skipTypeScopes: true,
     authScopes: { scope: 'WRITE' },
     errors: { types: [...DRIVE_ERRORS] },
-    description:
-      'Brings many files in: texts, files at addresses, files of the server. What goes wrong with one is told in its place, and does not stop the others.',
+    description: `Brings many files in: texts, files at addresses, files of the server. What goes wrong with one is told in its place, and does not stop the others. Of more than ${BATCH_AWAITED_MAX}, those that have not begun let pass what you ask for alone meanwhile.`,
     args: { input: t.arg({ type: UploadBatchInput, required: true, description: 'Which files, and where to.' }) },
     resolve: async (_root, { input: { items, ...input } }, context) => ({
       batch: await context.services.batches.start(viewerOf(context), { ...input, items: items.map(itemOf) }),
