@@ -10,7 +10,7 @@ const ABILITY_ACTS = {
   SEARCH_SEMANTIC: ['searchByMeaning'],
   READ: ['read'],
   CREATE_FOLDER: ['createFolder'],
-  RENAME: ['rename'],
+  RENAME: ['rename', 'renameMany'],
   MOVE: ['move'],
   COPY: ['copy'],
   DELETE: ['remove', 'removePermanently'],

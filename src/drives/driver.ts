@@ -100,6 +100,8 @@ export interface Capabilities {
   readonly hashes: readonly HashAlgorithm[];
   /** Sorts that the provider does itself; another sort is refused. */
   readonly sorts: readonly EntrySort[];
+  /** Most entries that one {@link Driver.renameMany} takes; there when that is. Callers with more do several acts. */
+  readonly renamesMax?: number;
 }
 
 export interface MoveOptions {
@@ -109,6 +111,19 @@ export interface MoveOptions {
   /** Refused as `conflict` when the entry's revision is another. */
   readonly ifRevision?: string;
 }
+
+/** One of several entries that get other names. */
+export interface Renaming {
+  readonly ref: string;
+  readonly name: string;
+  /** Refused as `conflict` when the entry's revision is another. */
+  readonly ifRevision?: string;
+}
+
+/** What became of one entry of several: the entry under its new name, or why it does not have it. */
+export type RenameResult =
+  | { readonly entry: DriveEntry; readonly error: null }
+  | { readonly entry: null; readonly error: DriveError };
 
 export interface StorageUsage {
   readonly totalBytes: number | null;
@@ -202,6 +217,13 @@ export interface Driver {
 
   createFolder?(parentRef: string, name: string, call: CallContext): Promise<DriveEntry>;
   rename?(ref: string, name: string, options: { readonly ifRevision?: string }, call: CallContext): Promise<DriveEntry>;
+  /**
+   * Gives several entries other names in as few requests as the provider can; a result for each, in their order. In which
+   * order the provider does it is not known: so no entry is among them twice, nor one that is inside of another, and none
+   * is to have a name that another has or is to have. Throws when nothing is known of any of them. Absent: callers rename
+   * one after the other.
+   */
+  renameMany?(renamings: readonly Renaming[], call: CallContext): Promise<readonly RenameResult[]>;
   move?(ref: string, parentRef: string, options: MoveOptions, call: CallContext): Promise<DriveEntry>;
   copy?(ref: string, parentRef: string, options: MoveOptions, call: CallContext): Promise<DriveEntry>;
   /**

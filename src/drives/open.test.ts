@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ABILITIES, abilitiesOf } from './abilities.ts';
-import type { CallContext, DriveDefinition, DriveEntry, Driver } from './driver.ts';
+import type { CallContext, DriveDefinition, DriveEntry, Driver, RenameResult, Renaming } from './driver.ts';
 import { DriveError } from './errors.ts';
 import type { DriveAuditRecord } from './layers/audit.ts';
 import type { DriveMeasurement } from './layers/metrics.ts';
@@ -116,6 +116,37 @@ describe('an open drive', () => {
     assert.ok(audited.every(({ accountId }) => accountId === 'account'));
   });
 
+  it('records each of several renames by itself, as it ended', async () => {
+    const { drive, audited } = open({}, (log) => new RenamingDriver(log));
+    await drive.run(
+      'renameMany',
+      [
+        { ref: 'a', name: 'x' },
+        { ref: 'b', name: 'taken' },
+      ],
+      call,
+    );
+    await assert.rejects(
+      drive.run(
+        'renameMany',
+        [
+          { ref: 'broken', name: 'x' },
+          { ref: 'c', name: 'y' },
+        ],
+        call,
+      ),
+    );
+    assert.deepEqual(
+      audited.map(({ operation, target, outcome }) => [operation, target, outcome]),
+      [
+        ['rename', 'a', 'ok'],
+        ['rename', 'b', 'already_exists'],
+        ['rename', 'broken', 'unavailable'],
+        ['rename', 'c', 'unavailable'],
+      ],
+    );
+  });
+
   it('names the act in the driver’s error, and keeps the rest of it', async () => {
     const { drive } = open();
     await assert.rejects(drive.run('stat', 'broken', call), (error) => {
@@ -186,7 +217,7 @@ const ALL_ACTS: Readonly<Record<string, readonly string[] | null>> = {
   media: ['thumbnails', 'preview', 'playlist', 'info', 'transcode', 'progress'],
 };
 
-function open(sinks: DriveSinks = {}) {
+function open(sinks: DriveSinks = {}, create = (log: string[]): Driver => new SmallDriver(log)) {
   const acts: string[] = [];
   const measured: DriveMeasurement[] = [];
   const audited: DriveAuditRecord[] = [];
@@ -196,7 +227,7 @@ function open(sinks: DriveSinks = {}) {
     linkMethods: [],
     settings: [],
     errorCodes: [],
-    create: (_account, log) => new SmallDriver(log),
+    create: (_account, log) => create(log),
   };
   const drive = openDrive(definition, { id: 'account', settings: {} }, acts, {
     metrics: (measurement) => void measured.push(measurement),
@@ -273,4 +304,16 @@ function shapeOf(driver: object, prefix = ''): string[] {
       return nested ? shapeOf(value, `${prefix}${name}.`) : [`${prefix}${name}: ${typeof value}`];
     })
     .toSorted();
+}
+
+/** The same, which renames several at once. */
+class RenamingDriver extends SmallDriver {
+  async renameMany(renamings: readonly Renaming[]): Promise<readonly RenameResult[]> {
+    await this.stat(renamings[0]?.ref ?? '');
+    return renamings.map(({ name }) =>
+      name === 'taken'
+        ? { entry: null, error: new DriveError('already_exists', 'taken', { provider: 'LOCAL' }) }
+        : { entry: { ...ENTRY, name }, error: null },
+    );
+  }
 }

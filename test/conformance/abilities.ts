@@ -133,6 +133,7 @@ const EXAMPLE_ARGS: Readonly<Record<Operation, readonly unknown[]>> = {
   searchByMeaning: [{ query: 'x' }, PAGE],
   createFolder: ['x', 'x'],
   rename: ['x', 'x', {}],
+  renameMany: [[{ ref: 'x', name: 'x' }]],
   move: ['x', 'x', { onConflict: 'FAIL' }],
   copy: ['x', 'x', { onConflict: 'FAIL' }],
   copyFromAccount: [{ accountId: 'x', ref: 'x' }, 'x', { onConflict: 'FAIL' }],

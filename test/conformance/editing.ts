@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { RenameResult } from '../../src/drives/driver.ts';
 import { call, FIRST_PAGE, failure, type Subject } from './subject.ts';
 
 /** The tree changes as asked, or not at all. */
@@ -97,6 +98,101 @@ export function editingSuite(drive: Subject): void {
       assert.equal((await drive.driver.stat(renamed.ref, call)).name, 'b.txt');
     });
   });
+
+  const lacksMany = drive.driver.renameMany ? false : 'this drive renames one after the other';
+  describe('renaming several at once', { skip: lacksMany }, () => {
+    it('gives a result for each, in their order, and one failure stops no other', async () => {
+      const parent = await drive.newFolder();
+      const [first = '', second = '', third = '', gone = ''] = await files(
+        parent.ref,
+        'a.txt',
+        'b.txt',
+        'c.txt',
+        'd.txt',
+      );
+      const folder = await drive.run('createFolder', parent.ref, 'folder', call);
+      await drive.run('remove', gone, {}, call);
+      const results = await drive.run(
+        'renameMany',
+        [
+          { ref: third, name: '3 文件.txt' },
+          { ref: 'no such entry', name: 'x' },
+          { ref: first, name: 'no/name' },
+          { ref: folder.ref, name: 'other folder' },
+          { ref: gone, name: 'y' },
+          { ref: drive.driver.rootRef, name: 'z' },
+          { ref: second, name: 'b.txt' },
+        ],
+        call,
+      );
+      assert.deepEqual(results.map(told), [
+        '3 文件.txt',
+        'not_found',
+        'invalid_argument',
+        'other folder',
+        'not_found',
+        'invalid_argument',
+        'b.txt',
+      ]);
+      assert.equal(results[0]?.entry?.ref, third);
+      assert.equal(results[0]?.entry?.revision, (await drive.driver.stat(third, call)).revision);
+      const names = (await drive.names(parent.ref)).toSorted();
+      assert.deepEqual(names, ['3 文件.txt', 'a.txt', 'b.txt', 'other folder'].toSorted());
+    });
+
+    it('refuses names that are taken, and says by what', async () => {
+      const parent = await drive.newFolder();
+      const [one = '', two = '', there = ''] = await files(parent.ref, '1.txt', '2.txt', 'there.txt');
+      const renamings = [
+        { ref: one, name: 'there.txt' },
+        { ref: two, name: 'new.txt' },
+      ];
+      const [taken, done] = await drive.run('renameMany', renamings, call);
+      assert.deepEqual([taken, done].map(told), ['already_exists', 'new.txt']);
+      assert.equal(taken?.error?.existingRef, there);
+    });
+
+    it('refuses an entry that has changed since', async () => {
+      const parent = await drive.newFolder();
+      const [one, two] = [await drive.put(parent.ref, '1.txt'), await drive.put(parent.ref, '2.txt')];
+      assert.ok(one.revision && two.revision);
+      const results = await drive.run(
+        'renameMany',
+        [
+          { ref: one.ref, name: 'one.txt', ifRevision: `${one.revision}x` },
+          { ref: two.ref, name: 'two.txt', ifRevision: two.revision },
+        ],
+        call,
+      );
+      assert.deepEqual(results.map(told), ['conflict', 'two.txt']);
+      assert.deepEqual((await drive.names(parent.ref)).toSorted(), ['1.txt', 'two.txt']);
+    });
+
+    it('takes as many as it says, and one by the act for one', async () => {
+      assert.ok(drive.driver.rename && drive.driver.statMany);
+      const parent = await drive.newFolder();
+      const max = drive.driver.capabilities.renamesMax ?? assert.fail('the drive says how many it takes');
+      const refs = await files(parent.ref, ...Array.from({ length: Math.min(max, 40) }, (_, at) => `${at}.txt`));
+      const results = await drive.run(
+        'renameMany',
+        refs.map((ref, at) => ({ ref, name: `new ${at}.txt` })),
+        call,
+      );
+      assert.deepEqual(
+        results.map(told),
+        refs.map((_, at) => `new ${at}.txt`),
+      );
+      assert.equal((await drive.names(parent.ref)).filter((name) => name.startsWith('new ')).length, refs.length);
+    });
+  });
+
+  const told = (result: RenameResult | undefined): string | undefined => result?.entry?.name ?? result?.error?.category;
+
+  async function files(parentRef: string, ...names: readonly string[]): Promise<string[]> {
+    const refs: string[] = [];
+    for (const name of names) refs.push((await drive.put(parentRef, name)).ref);
+    return refs;
+  }
 
   for (const act of ['move', 'copy'] as const) {
     const ability = act === 'move' ? 'MOVE' : 'COPY';

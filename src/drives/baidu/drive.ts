@@ -11,6 +11,7 @@ import { createMedia } from './media.ts';
 import { createPlaylists } from './playlists.ts';
 import { createProfile } from './profile.ts';
 import { createRecycleBin } from './recycling.ts';
+import { createRenaming, RENAMES_MAX } from './renaming.ts';
 import { createSearch } from './search.ts';
 import { createShares } from './shares.ts';
 import { createUpload, FILE_BYTES_LIMIT } from './upload.ts';
@@ -23,6 +24,7 @@ const CAPABILITIES: Capabilities = {
   listPageMax: LIST_PAGE_MAX,
   hashes: ['MD5'],
   sorts: ['NAME', 'SIZE', 'MODIFIED_AT'],
+  renamesMax: RENAMES_MAX,
 };
 
 /** Baidu Netdisk, by its open platform. */
@@ -45,6 +47,7 @@ function createBaiduDriver(account: DriveAccount, services: CloudServices): Driv
     ...createListing(client),
     ...createSearch(client),
     ...createEditing(client),
+    ...createRenaming(client),
     ...createDownload(client),
     ...createProfile(client),
     upload: createUpload(client),

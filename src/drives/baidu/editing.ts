@@ -193,11 +193,11 @@ async function newIn(
   );
 }
 
-function refuseRoot(ref: string): void {
+export function refuseRoot(ref: string): void {
   if (ref === ROOT_REF) throw invalid('cannot change the root of the drive.');
 }
 
-function refuseChanged({ revision }: DriveEntry, ifRevision: string | undefined): void {
+export function refuseChanged({ revision }: DriveEntry, ifRevision: string | undefined): void {
   if (ifRevision === undefined || ifRevision === revision) return;
   throw baiduError('conflict', 'has another version of this entry by now. Look at it again.', null, {});
 }

@@ -64,7 +64,7 @@ describe("Baidu's errors", () => {
   }
 
   it('looks into a batch that failed for the reason', () => {
-    const info = [{ errno: 0 }, { errno: -8, path: '/a' }];
+    const info = [{ errno: -8, path: '/a' }];
     const error = told({ errno: 12, info }, { endpoint: 'filemanager' });
     assert.deepEqual([error?.category, error?.providerCode], ['already_exists', '-8']);
     assert.equal(told({ errno: 12 }, { endpoint: 'filemanager' })?.providerCode, '12');

@@ -1,6 +1,7 @@
 import { DriveError, type DriveErrorCategory, isRetryable } from '../../lib/drive-error.ts';
 import { isObject } from '../../lib/json.ts';
 import { type Classify, type Reply, retryAfterMs } from '../../transport/classify.ts';
+import type { OutboundRequest } from '../../transport/request.ts';
 import { errorCodesOf } from '../shared/error-codes.ts';
 import { ERROR_ROWS } from './error-codes.ts';
 
@@ -37,7 +38,8 @@ export const ERROR_CODES = errorCodesOf(ERROR_ROWS);
 export const classify: Classify = (reply, request) => {
   const said = saidBy(reply);
   const item = said?.code === '12' ? failedItem(reply.json) : null;
-  if (item !== null) return itemError(item, request.endpoint);
+  // Of several, each has its own reason, or none: whoever sent them reads that.
+  if (item !== null) return isOfSeveral(request) ? null : itemError(item, request.endpoint);
   // The answer that comes before a playlist: it is read, not refused.
   if (said?.code === ADVERTISEMENT && request.endpoint === 'streaming') return null;
   if (said)
@@ -61,7 +63,13 @@ interface Said {
   readonly oauth?: true;
 }
 
-/** A batch that failed says of each item why; the driver sends one at a time. */
+/** Whether the request changes several entries. */
+function isOfSeveral({ body }: OutboundRequest): boolean {
+  const filelist: unknown = body && 'form' in body && body.form.filelist;
+  return typeof filelist === 'string' && (JSON.parse(filelist) as readonly unknown[]).length > 1;
+}
+
+/** A batch that failed says of each item why. */
 function failedItem(json: unknown): string | null {
   const info = isObject(json) && Array.isArray(json.info) ? json.info : [];
   const codes = info.map((item: unknown) => (isObject(item) ? String(item.errno ?? 0) : '0'));

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { listing } from '../../../test/support/listing.ts';
 import { memoryDrive } from '../../../test/support/memory-drive.ts';
 import type { DriveEntry } from '../driver.ts';
+import { DriveError } from '../errors.ts';
 import { openDrive } from '../open.ts';
 import { type DriveNotice, Places } from './announce.ts';
 
@@ -55,6 +56,19 @@ describe('changes by our own acts are announced', () => {
     const other = setUp();
     await other.driver.remove?.(a, {}, call);
     assert.deepEqual(other.told(), [['DELETED', a, [], true]]);
+  });
+
+  it('of several that were renamed, for those that were', async () => {
+    const { driver, open, told } = setUp();
+    const entry = await driver.stat(a, call);
+    const error = new DriveError('already_exists', 'taken', { provider: 'NETDISK' });
+    const results = [
+      { entry: { ...entry, name: 'b.txt' }, error: null },
+      { entry: null, error },
+    ];
+    const renamings = [a, 'ref/other:9'].map((ref) => ({ ref, name: 'b.txt' }));
+    await open({ renameMany: async () => results }).renameMany?.(renamings, call);
+    assert.deepEqual(told(), [['MOVED', a, [docs], false]]);
   });
 
   it('as other content when an upload puts bytes under a ref that was there', async () => {

@@ -75,6 +75,7 @@ const KINDS: Readonly<Record<string, DriveNotice['kind']>> = {
   'recycleBin.restore': 'CREATED',
   'shares.save': 'CREATED',
   rename: 'MOVED',
+  renameMany: 'MOVED',
   move: 'MOVED',
   remove: 'DELETED',
   removePermanently: 'DELETED',
@@ -104,8 +105,8 @@ function noticesOf(call: DriveCall, result: unknown, places: Places): readonly D
   }
   return entriesIn(result).map((entry) => {
     const before = places.find(accountId, entry.ref);
-    const there =
-      folderPutInto(operation, args) ?? entry.parentRef ?? (operation === 'rename' ? before?.folderRef : null);
+    const isRename = RENAMES.has(operation);
+    const there = folderPutInto(operation, args) ?? entry.parentRef ?? (isRename ? before?.folderRef : null);
     places.note(accountId, entry, there ?? null);
     const wasThere = kind === 'CREATED' && before !== null && before.folderRef === there;
     const folders = kind === 'MOVED' ? [before?.folderRef ?? null, there ?? null] : [there ?? null];
@@ -117,10 +118,13 @@ function noticesOf(call: DriveCall, result: unknown, places: Places): readonly D
       entryKind: entry.kind,
       path: entry.path,
       folderRefs: [...new Set(folders.filter((ref) => ref !== null))],
-      everywhere: operation !== 'rename' ? folders.includes(null) : (there ?? null) === null,
+      everywhere: isRename ? (there ?? null) === null : folders.includes(null),
     };
   });
 }
+
+/** Acts that leave an entry in its folder. */
+const RENAMES: ReadonlySet<string> = new Set<Operation>(['rename', 'renameMany']);
 
 /** The folder that an act names as the place of what it makes. */
 function folderPutInto(operation: string, [first, second, third]: readonly unknown[]): string | null {
@@ -131,14 +135,18 @@ function folderPutInto(operation: string, [first, second, third]: readonly unkno
   return null;
 }
 
-/** The entries that an act gave: one, a list, a page, or the instant hit of an upload. */
+/** The entries that an act gave: one, a list, a page, the instant hit of an upload, or what of several went well. */
 function entriesIn(result: unknown): readonly DriveEntry[] {
   if (typeof result !== 'object' || result === null) return [];
-  if (Array.isArray(result)) return result.filter(isEntry);
+  if (Array.isArray(result)) return result.map(entryOfResult).filter(isEntry);
   if ('items' in result && Array.isArray(result.items)) return result.items.filter(isEntry);
   if ('instant' in result) return entriesIn(result.instant);
   return isEntry(result) ? [result] : [];
 }
+
+/** A result of one of several things holds its entry, if it has one. */
+const entryOfResult = (result: unknown): unknown =>
+  typeof result === 'object' && result !== null && 'entry' in result ? result.entry : result;
 
 const isEntry = (value: unknown): value is DriveEntry =>
   typeof value === 'object' && value !== null && 'ref' in value && 'parentRef' in value && 'kind' in value;

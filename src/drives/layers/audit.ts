@@ -1,3 +1,4 @@
+import type { RenameResult, Renaming } from '../driver.ts';
 import { LOOKS, type Operation } from '../operations.ts';
 import type { DriveCall, DriveLayer, Outcome } from './call.ts';
 import { outcomeOf } from './metrics.ts';
@@ -19,17 +20,36 @@ export const auditLayer =
   async (call, next) => {
     if (LOOKS.has(call.operation)) return next(call);
     const { provider, accountId, operation } = call;
-    const record = (outcome: Outcome): void =>
-      sink({ provider, accountId, operation, target: targetOf(call), outcome });
+    const record = (outcomesOf: (index: number) => Outcome): void => {
+      for (const [index, { as, target }] of changesOf(call).entries()) {
+        sink({ provider, accountId, operation: as, target, outcome: outcomesOf(index) });
+      }
+    };
     try {
       const result = await next(call);
-      record('ok');
+      record((index) => outcomeOfItem(operation, result, index));
       return result;
     } catch (error) {
-      record(outcomeOf(error));
+      record(() => outcomeOf(error));
       throw error;
     }
   };
+
+interface Change {
+  readonly as: string;
+  readonly target: string | null;
+}
+
+/** What an act is to do, as it is recorded: of several entries, each by itself, as though they came one after the other. */
+const changesOf = (call: DriveCall): readonly Change[] =>
+  call.operation === 'renameMany'
+    ? (call.args[0] as readonly Renaming[]).map(({ ref }) => ({ as: 'rename', target: ref }))
+    : [{ as: call.operation, target: targetOf(call) }];
+
+function outcomeOfItem(operation: string, result: unknown, index: number): Outcome {
+  const error = operation === 'renameMany' ? (result as readonly RenameResult[])[index]?.error : null;
+  return error ? outcomeOf(error) : 'ok';
+}
 
 /** Links are not kept: they may carry a password or a token. */
 const LINK_FIRST: ReadonlySet<string> = new Set<Operation>(['offline.add', 'shares.save']);

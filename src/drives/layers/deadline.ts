@@ -16,6 +16,7 @@ const SLOW_ACTS: ReadonlySet<string> = new Set<Operation>([
   'upload.complete',
   'instantUpload',
   'adopt',
+  'renameMany',
   'move',
   'copy',
   'copyFromAccount',

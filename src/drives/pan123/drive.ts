@@ -12,6 +12,7 @@ import { NAME_CHARACTERS_MAX } from './names.ts';
 import { createOffline } from './offline.ts';
 import { createProfile } from './profile.ts';
 import { createRecycleBin } from './recycling.ts';
+import { createRenaming, RENAMES_MAX } from './renaming.ts';
 import { createSearch } from './search.ts';
 import { createShares } from './shares.ts';
 import { createUpload, FILE_BYTES_MAX } from './upload.ts';
@@ -24,6 +25,7 @@ const CAPABILITIES: Capabilities = {
   listPageMax: LIST_PAGE_MAX,
   hashes: ['MD5'],
   sorts: [],
+  renamesMax: RENAMES_MAX,
 };
 
 /** 123pan, by its open platform. */
@@ -60,6 +62,7 @@ function createPan123Driver(account: DriveAccount, services: Pan123Services): Dr
     ...createListing(client),
     ...createSearch(client),
     ...createEditing(client),
+    ...createRenaming(client),
     ...createDownload(client),
     ...createDirectLinks(client),
     ...createProfile(client),

@@ -187,7 +187,7 @@ export function refuseRoot(ref: string): void {
   if (ref === ROOT_REF) throw invalid('cannot change the root of the drive.');
 }
 
-function refuseChanged({ revision }: DriveEntry, ifRevision: string | undefined): void {
+export function refuseChanged({ revision }: DriveEntry, ifRevision: string | undefined): void {
   if (ifRevision === undefined || ifRevision === revision) return;
   throw pan123Error('conflict', 'has another version of this entry by now. Look at it again.', null, {});
 }

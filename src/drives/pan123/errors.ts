@@ -81,6 +81,14 @@ const VERIFYING_ROW = ERROR_ROWS.find(({ code }) => String(code) === VERIFYING_C
 const causeOf = ({ message, traceId }: Said): Error =>
   new Error(`${message.slice(0, 500)}${traceId === '' ? '' : ` (x-traceID ${traceId})`}`);
 
+/** What is said of one entry of several, in words alone: its code is not told. */
+export function itemError(message: string): DriveError {
+  const row = ERROR_ROWS.find(({ code, says }) => (code === null || code === 1) && says?.test(message));
+  const meaning = (row?.meaning ?? 'something that is not known').toLowerCase();
+  const cause = causeOf({ code: 1, message, traceId: '' });
+  return pan123Error(row?.category ?? 'unexpected', `says: ${meaning}.`, null, { hint: row?.hint ?? null, cause });
+}
+
 /** A sign-in by the operator's application that was refused in the usual envelope. */
 function applicationError(said: Said): DriveError {
   const init = { cause: causeOf(said) };

@@ -44,8 +44,9 @@ export async function deleteForEver(pan123: Pan123Client, refs: readonly string[
   await pan123.post(ACCEPTED, '/api/v1/file/delete', { fileIDs: refs.map(idOf) }, call);
 }
 
-/** Errors that a name that is taken may be told by: its code is not documented. */
 const MAYBE_TAKEN: ReadonlySet<string> = new Set(['already_exists', 'unexpected', 'invalid_argument']);
+/** Whether a name that is taken may be told by this error: its code is not documented. */
+export const mayBeTaken = ({ category }: DriveError): boolean => MAYBE_TAKEN.has(category);
 
 /** Does it; when the name is taken, the error says by what. */
 export async function orTaken<Result>(
@@ -58,7 +59,7 @@ export async function orTaken<Result>(
   try {
     return await act();
   } catch (error) {
-    if (!(error instanceof DriveError) || !MAYBE_TAKEN.has(error.category)) throw error;
+    if (!(error instanceof DriveError) || !mayBeTaken(error)) throw error;
     const there = await pan123.findChild(parentRef, name, call);
     if (there || error.category === 'already_exists') throw taken(there?.fileId ?? null, error);
     throw error;

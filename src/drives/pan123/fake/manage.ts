@@ -133,25 +133,43 @@ function rename(world: World, user: User, id: bigint, name: string): Entry {
   return entry;
 }
 
-/** Each entry is `id|name`; what fails stands in a list of its own, and the call succeeds. */
-function renameMany(world: World, { user, values }: Asked): Fields {
+/**
+ * Each entry is `id|name`; what fails stands in a list of its own, and the call succeeds. In which order it is done is not
+ * documented: a name that another of them gives up is not free yet.
+ */
+function renameMany(world: World, { user, values }: Asked): Fields | null {
   const list = values.texts('renameList');
-  if (list.length > RENAMES_MAX) world.violate(`${list.length} renames in one call`);
+  if (list.length < 1 || list.length > RENAMES_MAX) {
+    world.violate(`${list.length} renames in one call`);
+    throw new Refusal(1, '参数错误');
+  }
+  const wanted = list.map((item) => {
+    const [, digits = '', name = ''] = /^([1-9]\d*)\|([^|]*)$/s.exec(item) ?? [];
+    if (digits === '') {
+      world.violate(`a rename is ${item}`);
+      throw new Refusal(1, 'renameList格式错误');
+    }
+    return { id: BigInt(digits), name };
+  });
+  if (new Set(wanted.map(({ id }) => id)).size < wanted.length) world.violate('an entry is renamed twice in one call');
+  const before = new Set(wanted.flatMap(({ id }) => placeOf(user.tree.get(id)) ?? []));
   const successList: Fields[] = [];
   const failList: Fields[] = [];
-  for (const item of list) {
-    const [, digits = '', name = ''] = /^(\d+)\|(.*)$/s.exec(item) ?? [];
-    if (digits === '') throw new Refusal(1, 'renameList格式错误');
+  for (const { id, name } of wanted) {
     try {
-      const { id, updatedAt } = rename(world, user, BigInt(digits), name);
+      const entry = user.tree.live(id);
+      if (entry.name !== name && before.has(`${entry.parent?.id}/${name}`)) throw new Refusal(1, '文件名重复');
+      const { updatedAt } = rename(world, user, id, name);
       successList.push({ fileID: id, updateAt: timeText(updatedAt) });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      failList.push({ fileID: BigInt(digits), message: error.message });
+      failList.push({ fileID: id, message: error.message });
     }
   }
-  return { successList, failList };
+  return world.settings.renameAnswer === 'null' ? null : { successList, failList };
 }
+
+const placeOf = (entry: Entry | null): string | null => entry && `${entry.parent?.id}/${entry.name}`;
 
 function trashed(user: User, ids: readonly bigint[]): Entry[] {
   return ids.map((id) => {

@@ -42,6 +42,8 @@ export interface Settings {
   transcodePolls: number;
   /** How `from_cloud_disk` wants its files: a bare array, or wrapped in `fileId`. */
   fromDisk: 'array' | 'wrapped';
+  /** What many renames in one call are answered with: both lists, or nothing. */
+  renameAnswer: 'lists' | 'null';
   /** The transcoding space has no room: links are not given. */
   transcodeFull: boolean;
   /** Whether the account has bought direct links. */
@@ -72,6 +74,7 @@ export const DEFAULTS: Settings = {
   offlinePolls: 1,
   transcodePolls: 1,
   fromDisk: 'array',
+  renameAnswer: 'lists',
   transcodeFull: false,
   directLinks: true,
 };
