@@ -229,7 +229,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   });
   const transfers = new Transfers({ ...config, storage, clock, works });
   const copies = new Copies({ accounts, entries, works, clock, log });
-  const editing = new Editing({ accounts, entries, idempotency, transfers, copies, log });
+  const editing = new Editing({ accounts, entries, idempotency, transfers, copies, clock, log });
   const tokenKey = uploadTokenKey(jwtKeys);
   const planner = new UploadPlanner({ works, transfers, entries, idempotency });
   const uploads = new Uploads({ ...config, clock, works, transfers, planner, tokenKey });

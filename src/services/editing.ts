@@ -1,4 +1,5 @@
 import type { ConflictPolicy, DriveEntry } from '../drives/driver.ts';
+import type { Clock } from '../lib/clock.ts';
 import { AlreadyExistsError, NotFoundError } from '../lib/errors.ts';
 import type { Accounts, OpenAccount } from './accounts.ts';
 import type { Copies } from './copies.ts';
@@ -6,18 +7,13 @@ import { type Entries, type EntryKey, type EntryTarget, type EntryView, uncancel
 import type { Idempotency } from './idempotency.ts';
 import { type Act, type ItemList, ItemLists, type ItemListsOptions, type ItemResult } from './item-lists.ts';
 import { checkedName } from './paths.ts';
+import { type Rename, type RenameList, Renames } from './renames.ts';
 import type { Viewer } from './viewer.ts';
 
 export interface NewFolder {
   readonly parent: EntryTarget;
   readonly name: string;
   readonly idempotencyKey?: string | null | undefined;
-}
-
-export interface Rename {
-  readonly entry: EntryTarget;
-  readonly name: string;
-  readonly ifRevision?: string | null | undefined;
 }
 
 export interface Relocation extends ItemList {
@@ -40,13 +36,15 @@ export class Editing {
   readonly #idempotency: Idempotency;
   readonly #copies: Copies;
   readonly #lists: ItemLists;
+  readonly #renames: Renames;
 
-  constructor(options: ItemListsOptions & { readonly copies: Copies }) {
+  constructor(options: ItemListsOptions & { readonly copies: Copies; readonly clock: Clock }) {
     this.#copies = options.copies;
     this.#accounts = options.accounts;
     this.#entries = options.entries;
     this.#idempotency = options.idempotency;
     this.#lists = new ItemLists(options);
+    this.#renames = new Renames({ ...options, lists: this.#lists });
   }
 
   /** @throws AlreadyExistsError when the name is taken; InvalidInputError, NotFoundError and the errors of drives. */
@@ -71,6 +69,11 @@ export class Editing {
     const opened = await this.#entries.resolve(viewer, entry, call);
     const options = ifRevision == null ? {} : { ifRevision };
     return { account: opened.account, entry: await opened.run('rename', opened.entry.ref, name, options, call) };
+  }
+
+  /** Renames each entry where it is: see {@link Renames.all}. */
+  renameMany(viewer: Viewer, list: RenameList): Promise<readonly ItemResult[]> {
+    return this.#renames.all(viewer, list);
   }
 
   /** Moves each entry into a folder, of its own drive or another: then by a transfer. @throws NotFoundError and InvalidInputError for the destination. */

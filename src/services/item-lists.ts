@@ -110,7 +110,7 @@ export class ItemLists {
       async (attempt) => {
         const call = uncancelled();
         const act = await prepare(attempt, call);
-        const find = this.#finder(viewer, call);
+        const find = this.finder(viewer, call);
         const done = [...attempt.parts];
         for (const [index, target] of [...entries.entries()].slice(done.length)) {
           const ifRevision = ifRevisions?.[index];
@@ -121,7 +121,7 @@ export class ItemLists {
         return done;
       },
     );
-    return this.#results(viewer, answers, fresh);
+    return this.results(viewer, answers, fresh);
   }
 
   async #one(
@@ -146,7 +146,7 @@ export class ItemLists {
   }
 
   /** Finds items; opens each account once. An id costs no request: the act says whether there is such an entry. */
-  #finder(viewer: Viewer, call: CallContext): (target: EntryTarget) => Promise<Found> {
+  finder(viewer: Viewer, call: CallContext): (target: EntryTarget) => Promise<Found> {
     const opened = new Map<string, Promise<OpenAccount>>();
     const open = (accountId: string): Promise<OpenAccount> => {
       const opening = opened.get(accountId) ?? this.#accounts.open(viewer, accountId);
@@ -168,7 +168,7 @@ export class ItemLists {
   }
 
   /** Answers with their entries: as the act gave them, or as they are now when the answer is repeated. */
-  async #results(
+  async results(
     viewer: Viewer,
     answers: readonly ItemAnswer[],
     fresh: ReadonlyMap<string, EntryView>,
@@ -192,17 +192,18 @@ export class ItemLists {
   }
 }
 
-interface Found extends Omit<Item, 'options'> {
+/** An item that was found. */
+export interface Found extends Omit<Item, 'options'> {
   readonly source: SourceKey | null;
 }
 
-const keyOf = ({ accountId, ref }: EntryKey): string => `${accountId}/${ref}`;
+export const keyOf = ({ accountId, ref }: EntryKey): string => `${accountId}/${ref}`;
 
 export function checkLengths({
   entries,
   field = 'entries',
   ifRevisions,
-}: Pick<ItemList, 'entries' | 'field' | 'ifRevisions'>): void {
+}: Pick<ItemList, 'field' | 'ifRevisions'> & { readonly entries: readonly unknown[] }): void {
   if (entries.length === 0 || entries.length > ITEMS_MAX) {
     throw InvalidInputError.at(`input.${field}`, `must be from 1 to ${ITEMS_MAX}`);
   }

@@ -270,6 +270,33 @@ const ROWS: readonly Row[] = [
       const id = await newFile(place, 'old name.txt');
       const renamed = await mutate(place, 'renameEntry', { entry: { id }, name: 'new name.txt' }, 'entry { id path }');
       assert.deepEqual(renamed.entry, { id, path: '/new name.txt' });
+
+      // In one list: a folder, what is in it, and a name that one gives up for another.
+      const { user, fake } = place;
+      for (const name of ['1.txt', '2.txt', 'deep/3.txt']) fake.seedFile(user, `${ROOT}/batch/${name}`, name);
+      const before = fake.count('rename');
+      const entries = Object.entries({
+        '/batch': 'batch 2',
+        '/batch/1.txt': '2.txt',
+        '/batch/2.txt': '3.txt',
+        '/batch/deep/3.txt': '4.txt',
+      }).map(([path, name]) => ({ entry: at(place, path), name }));
+      const { results } = await mutate(
+        place,
+        'renameEntries',
+        { entries },
+        'results { entry { path } error { code } }',
+      );
+      assert.deepEqual(
+        results.map(({ entry: { path } }: Answer) => path),
+        ['/batch 2', '/batch 2/2.txt', '/batch 2/3.txt', '/batch 2/deep/4.txt'],
+      );
+      assert.equal(fake.count('rename') - before, 3);
+      const paths = fake.paths(user).filter((path) => path.startsWith(`${ROOT}/batch`));
+      assert.deepEqual(
+        paths.map((path) => path.slice(ROOT.length)),
+        ['/batch 2', '/batch 2/2.txt', '/batch 2/3.txt', '/batch 2/deep', '/batch 2/deep/4.txt'],
+      );
     },
   },
   {

@@ -90,7 +90,14 @@ describe('names and paths from clients', { timeout: 170_000 }, () => {
 
   it('stand in many places', () => {
     const titles = PLACES.map(({ title }) => title);
-    for (const mutation of ['createFolder', 'renameEntry', 'moveEntries', 'copyEntries', 'deleteEntries']) {
+    for (const mutation of [
+      'createFolder',
+      'renameEntry',
+      'renameEntries',
+      'moveEntries',
+      'copyEntries',
+      'deleteEntries',
+    ]) {
       assert.ok(
         titles.some((title) => title.startsWith(`Mutation.${mutation}`)),
         mutation,

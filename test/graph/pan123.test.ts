@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { type Pan123Fake, type Pan123User, startPan123Fake } from '../../src/drives/pan123/fake/index.ts';
+import { decodeIdOf, encodeEntryId } from '../../src/graph/ids.ts';
 import { systemTimer, type Timer } from '../../src/lib/timer.ts';
 import { type GraphqlAnswer, startTestApp, type TestApp } from '../support/app.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -205,6 +206,48 @@ describe('an account at 123pan', { timeout: 170_000 }, () => {
       fake.paths(user).filter((path) => path.startsWith('/新 folder/')),
       ['/新 folder/Report.pdf', '/新 folder/other.bin'].toSorted(),
     );
+  });
+
+  it('renames many entries in few requests, a chain of names step by step', async () => {
+    for (const name of ['1', '2', '3']) fake.seedFile(user, `/资料/many/${name}.txt`, name);
+    const rowId = decodeIdOf(accountId, 'CloudAccount') ?? '';
+    const others = Array.from({ length: 31 }, (_, number) => {
+      const { id } = fake.seedFile(user, `/资料/many/file ${number}`, `file ${number}`);
+      return { entry: { id: encodeEntryId('FILE', rowId, String(id)) }, name: `${number} 文件` };
+    });
+    const before = fake.count('/api/v1/file/rename');
+    const renames = [
+      { entry: entryAt('/资料/many/1.txt'), name: '2.txt' },
+      { entry: entryAt('/资料/many/2.txt'), name: '3.txt' },
+      { entry: entryAt('/资料/many/3.txt'), name: '4|.txt' },
+      ...others,
+    ];
+    const fails = await mutate('renameEntries', RESULTS, { entries: renames });
+    const told = ({ results }: Answer): string[] =>
+      results.map(({ entry, error }: Answer) => error?.code ?? entry.name);
+    assert.deepEqual(told(fails).slice(0, 5), [
+      'ALREADY_EXISTS',
+      'ALREADY_EXISTS',
+      'INVALID_INPUT',
+      '0 文件',
+      '1 文件',
+    ]);
+    assert.equal(
+      fake.count('/api/v1/file/rename') - before,
+      4,
+      '30 and 2 that are in nobody’s way, then one, then one',
+    );
+    const chain = renames.slice(0, 3).map((rename, at) => ({ ...rename, name: `${at + 2}.txt` }));
+    const strangers = await mutate('renameEntries', RESULTS, { entries: chain }, stranger);
+    assert.deepEqual(told(strangers), ['NOT_FOUND', 'NOT_FOUND', 'NOT_FOUND']);
+    assert.deepEqual(told(await mutate('renameEntries', RESULTS, { entries: chain })), ['2.txt', '3.txt', '4.txt']);
+    assert.deepEqual(
+      ['2', '3', '4'].map((name) => fake.bytesAt(user, `/资料/many/${name}.txt`)?.toString()),
+      ['1', '2', '3'],
+    );
+    const folder = fake.entryAt(user, '/资料/many');
+    assert.ok(folder);
+    fake.removeEntry(folder);
   });
 
   it('finds by name', async () => {

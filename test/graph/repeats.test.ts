@@ -55,6 +55,12 @@ const name = (): string => `${randomUUID()}.txt`;
 /** What to repeat of each mutation that takes a key; one that is missing here fails a test. */
 const SAMPLES: Readonly<Record<string, Sample>> = {
   createFolder: ({ person }) => ({ parent: rootOf(person), name: name() }),
+  renameEntries: async (owner) => ({
+    entries: [
+      { entry: await owner.file(), name: name() },
+      { entry: await owner.file(), name: name() },
+    ],
+  }),
   moveEntries: async (owner) => ({ entries: [await owner.file()], destination: await owner.folder() }),
   copyEntries: async (owner) => ({
     entries: [await owner.file(), await owner.file()],

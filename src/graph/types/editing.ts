@@ -103,7 +103,7 @@ export const EntryOperationResult = builder.objectRef<OperationResult>('EntryOpe
     entry: t.expose('entry', {
       type: EntryInterface,
       nullable: true,
-      description: 'The entry afterwards: moved, the copy, or restored. Null when it failed, or is no more.',
+      description: 'The entry afterwards: renamed, moved, the copy, or restored. Null when it failed, or is no more.',
     }),
     error: t.field({
       type: UserError,
@@ -140,6 +140,51 @@ const withIds = (ids: readonly (string | number)[], results: readonly ItemResult
 
 const targetsOf = (refs: readonly EntryRefShape[]) =>
   refs.map((ref, index) => entryTarget(ref, `input.entries.${index}`));
+
+const EntryRenameInput = builder.inputType('EntryRenameInput', {
+  description: 'One of several entries that get other names.',
+  fields: (t) => ({
+    entry: t.field({ type: EntryRefInput, required: true, description: 'Which entry. Each can be named once.' }),
+    name: t.string({
+      required: true,
+      description: 'The new name: up to 255 bytes, no `/`, `\\` or control characters.',
+    }),
+    ifRevision: t.string({
+      description: 'Only if the entry still has this `revision`, else `ConflictError`; left out: whatever it has.',
+    }),
+  }),
+});
+
+const RenameEntriesInput = builder.inputType('RenameEntriesInput', {
+  description: 'New names for entries.',
+  fields: (t) => ({
+    entries: t.field({ type: [EntryRenameInput], required: true, description: ENTRIES }),
+    idempotencyKey: t.string({ description: IDEMPOTENCY_KEY }),
+  }),
+});
+
+builder.mutationField('renameEntries', (t) =>
+  t.field({
+    type: resultsPayload('RenameEntriesPayload'),
+    skipTypeScopes: true,
+    authScopes: { scope: 'WRITE' },
+    errors: { types: [...DRIVE_ERRORS] },
+    description:
+      'Renames files and folders where they are, in as few requests as their providers can. A name that another entry of the list gives up is free for this one, in whatever order they stand; two cannot exchange their names, as each finds the other taken: take a third name in between. Of two that are to have one name, the first has it.',
+    args: { input: t.arg({ type: RenameEntriesInput, required: true, description: 'Which, and how.' }) },
+    resolve: async (_root, { input }, context) =>
+      withRefs(
+        input.entries.map(({ entry }) => entry),
+        await editingOf(context).renameMany(viewerOf(context), {
+          ...input,
+          entries: input.entries.map(({ entry, ...rename }, index) => ({
+            ...rename,
+            entry: entryTarget(entry, `input.entries.${index}.entry`),
+          })),
+        }),
+      ),
+  }),
+);
 
 const MoveEntriesInput = builder.inputType('MoveEntriesInput', {
   description: 'What to move, and where.',
