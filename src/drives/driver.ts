@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Media } from './contract/media.ts';
 import type { OfflineTasks } from './contract/offline.ts';
+import type { RenameResult, Renaming } from './contract/renaming.ts';
 import type { Shares } from './contract/shares.ts';
 import type { SlicedUpload, SpooledFile, UploadPlan } from './contract/upload.ts';
 import type { Linking } from './linking.ts';
@@ -111,19 +112,6 @@ export interface MoveOptions {
   /** Refused as `conflict` when the entry's revision is another. */
   readonly ifRevision?: string;
 }
-
-/** One of several entries that get other names. */
-export interface Renaming {
-  readonly ref: string;
-  readonly name: string;
-  /** Refused as `conflict` when the entry's revision is another. */
-  readonly ifRevision?: string;
-}
-
-/** What became of one entry of several: the entry under its new name, or why it does not have it. */
-export type RenameResult =
-  | { readonly entry: DriveEntry; readonly error: null }
-  | { readonly entry: null; readonly error: DriveError };
 
 export interface StorageUsage {
   readonly totalBytes: number | null;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ABILITIES, abilitiesOf } from './abilities.ts';
-import type { CallContext, DriveDefinition, DriveEntry, Driver, RenameResult, Renaming } from './driver.ts';
+import type { RenameResult, Renaming } from './contract/renaming.ts';
+import type { CallContext, DriveDefinition, DriveEntry, Driver } from './driver.ts';
 import { DriveError } from './errors.ts';
 import type { DriveAuditRecord } from './layers/audit.ts';
 import type { DriveMeasurement } from './layers/metrics.ts';

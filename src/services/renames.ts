@@ -1,4 +1,5 @@
-import type { CallContext, DriveEntry, Renaming } from '../drives/driver.ts';
+import type { Renaming } from '../drives/contract/renaming.ts';
+import type { CallContext, DriveEntry } from '../drives/driver.ts';
 import { domainErrorOf } from '../drives/errors.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AlreadyExistsError, ConflictError, InvalidInputError } from '../lib/errors.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { RenameResult } from '../../src/drives/driver.ts';
+import type { RenameResult } from '../../src/drives/contract/renaming.ts';
 import { call, FIRST_PAGE, failure, type Subject } from './subject.ts';
 
 /** The tree changes as asked, or not at all. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { type BaiduFixture, openBaiduFixture } from '../../../test/conformance/fixtures/baidu.ts';
 import { call, Subject } from '../../../test/conformance/subject.ts';
-import type { RenameResult } from '../driver.ts';
+import type { RenameResult } from '../contract/renaming.ts';
 
 describe('renaming several entries at Baidu', { timeout: 60_000 }, () => {
   let baidu: BaiduFixture;

@@ -1,4 +1,4 @@
-import type { RenameResult, Renaming } from '../driver.ts';
+import type { RenameResult, Renaming } from '../contract/renaming.ts';
 import { LOOKS, type Operation } from '../operations.ts';
 import type { DriveCall, DriveLayer, Outcome } from './call.ts';
 import { outcomeOf } from './metrics.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { openPan123Fixture, type Pan123Fixture } from '../../../test/conformance/fixtures/pan123.ts';
 import { call, Subject } from '../../../test/conformance/subject.ts';
-import type { RenameResult } from '../driver.ts';
+import type { RenameResult } from '../contract/renaming.ts';
 
 const RENAME = '/api/v1/file/rename';
 

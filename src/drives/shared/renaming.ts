@@ -1,4 +1,5 @@
-import type { DriveEntry, RenameResult, Renaming } from '../driver.ts';
+import type { RenameResult, Renaming } from '../contract/renaming.ts';
+import type { DriveEntry } from '../driver.ts';
 import { DriveError } from '../errors.ts';
 
 /** An entry, and the name that it is to have. */
