@@ -78,6 +78,7 @@ import { BlobStore } from './storage/blobs.ts';
 import { openStorage, type Storage } from './storage/orm.ts';
 import { createPostgresState, sweepSharedStates } from './storage/shared-state.ts';
 import { fileSource } from './transfers/file-source.ts';
+import { linkSource } from './transfers/link-source.ts';
 import { openTransfers } from './transfers/open.ts';
 import { ServerFiles } from './transfers/server-files.ts';
 import { urlSource } from './transfers/url-source.ts';
@@ -225,6 +226,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
         timeMaxMs: config.fetchMaxMs,
       }),
       file: fileSource({ serverFiles, mayImport: (userId) => identity.users.isAdmin(userId) }),
+      link: linkSource({ openLink: (linkId, signal) => linkSaving.openForJob(linkId, signal) }),
     },
   });
   const transfers = new Transfers({ ...config, storage, clock, works });
@@ -254,6 +256,8 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     tokens: new LinkTokens(jwtKeys, clock),
     keys: new LinkKeys(identity.hasher, throttle),
   });
+  const savingParts = { directLinks, entries, transfers, idempotency, audit, intake, links, planner, works, clock };
+  const linkSaving = new LinkSaving(savingParts);
   const shareRecords = new ShareRecords({ storage, vault, clock });
   const shareLists = new ShareLists({ accounts, records: shareRecords });
   const shares = new Shares({
@@ -298,7 +302,6 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   works.start();
   deviceLinks.start();
   offlineFollower.start();
-  const linkSaving = new LinkSaving({ directLinks, entries, transfers, idempotency, audit, intake, links });
   const playlists = new Playlists({ storage, cipher, accounts, clock });
   const services: Services = {
     health: new Health(storage),

@@ -10,7 +10,7 @@ import type { Audit } from './audit.ts';
 import { type Download, downloadOf, openFile } from './download.ts';
 import type { Entries, EntryTarget } from './entries.ts';
 import { checkLinkKey, type LinkKeys, type Visitor } from './link-keys.ts';
-import type { LinkTokens } from './link-tokens.ts';
+import type { LinkClaims, LinkTokens } from './link-tokens.ts';
 import type { ItemPage, PageQuery } from './pages.ts';
 import { BY_ID, rowPage } from './row-pages.ts';
 import type { Viewer } from './viewer.ts';
@@ -182,7 +182,7 @@ export class DirectLinks {
     visitor: Visitor,
     signal: AbortSignal,
   ): Promise<OpenedLink | { readonly refusal: LinkRefusal }> {
-    const { accounts, keys } = this.#options;
+    const { keys } = this.#options;
     const link = await this.#find(token);
     if ('refusal' in link) return link;
     const { id, keyHash } = link;
@@ -190,7 +190,20 @@ export class DirectLinks {
       if (visitor.key === null) return { refusal: 'keyNeeded' };
       if (!(await keys.isRight({ id, keyHash }, visitor.key, visitor.address))) return { refusal: 'keyWrong' };
     }
-    const file = await openFile(accounts, link, signal);
+    return this.#opened(link, signal);
+  }
+
+  /**
+   * As {@link open}, for a job of somebody who has shown the token and the key: it has the right for as long as the link
+   * works, and pays as any visitor does.
+   */
+  async reopen(linkId: string, signal: AbortSignal): Promise<OpenedLink | { readonly refusal: LinkRefusal }> {
+    const link = await this.#working({ linkId, expired: false });
+    return 'refusal' in link ? link : this.#opened(link, signal);
+  }
+
+  async #opened(link: DirectLink, signal: AbortSignal): Promise<OpenedLink> {
+    const file = await openFile(this.#options.accounts, link, signal);
     const download = downloadOf(file, true);
     return {
       link,
@@ -220,13 +233,16 @@ export class DirectLinks {
   }
 
   async #find(token: string): Promise<DirectLink | { readonly refusal: LinkRefusal }> {
-    const { storage, tokens } = this.#options;
-    const claims = tokens.read(token);
-    if (!claims) return { refusal: 'unknown' };
+    const claims = this.#options.tokens.read(token);
+    return claims ? this.#working(claims) : { refusal: 'unknown' };
+  }
+
+  async #working({ linkId, expired }: LinkClaims): Promise<DirectLink | { readonly refusal: LinkRefusal }> {
+    const { storage, clock } = this.#options;
     const em = storage.fork();
-    const link = await em.findOne(DirectLink, { id: claims.linkId }, { disableIdentityMap: true });
+    const link = await em.findOne(DirectLink, { id: linkId }, { disableIdentityMap: true });
     if (link?.revokedAt) return { refusal: 'revoked' };
-    if (claims.expired) return { refusal: 'expired' };
+    if (expired || (link && link.expiresAt <= clock.now())) return { refusal: 'expired' };
     const owners = link ? await em.count(User, { id: link.userId, disabledAt: null }) : 0;
     return link && owners > 0 ? link : { refusal: 'unknown' };
   }

@@ -1,16 +1,32 @@
 import { Buffer } from 'node:buffer';
+import { Readable } from 'node:stream';
 import type { ConflictPolicy } from '../drives/driver.ts';
-import { InvalidInputError, NotFoundError, PermissionDeniedError, UnsupportedError } from '../lib/errors.ts';
+import { addMs, type Clock } from '../lib/clock.ts';
+import {
+  AllowanceExceededError,
+  InvalidInputError,
+  NotFoundError,
+  PermissionDeniedError,
+  RateLimitedError,
+  ReauthorizationRequiredError,
+  UnavailableError,
+  UnsupportedError,
+} from '../lib/errors.ts';
 import { newId } from '../lib/ids.ts';
+import { wantedHashes } from '../transfers/hasher.ts';
+import type { LinkedFile } from '../transfers/link-source.ts';
+import type { TransferWorks } from '../transfers/open.ts';
+import { STATE_DEADLINES_MS } from '../transfers/states.ts';
 import type { Audit } from './audit.ts';
 import { type DirectLinks, LINK_PATH, LINK_REFUSALS, type LinkRefusal, type OpenedLink } from './direct-links.ts';
 import { unlessMade } from './editing.ts';
-import { type Entries, type EntryTarget, uncancelled } from './entries.ts';
+import { type Entries, type EntryTarget, type ResolvedEntry, uncancelled } from './entries.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Intake } from './intake.ts';
 import type { Links } from './links.ts';
 import { checkedName } from './paths.ts';
 import type { Transfers, TransferView } from './transfers.ts';
+import type { UploadPlanner } from './upload-planner.ts';
 import type { Viewer } from './viewer.ts';
 
 export interface LinkToSave {
@@ -33,6 +49,9 @@ export interface LinkSavingOptions {
   readonly audit: Audit;
   readonly intake: Intake;
   readonly links: Links;
+  readonly planner: UploadPlanner;
+  readonly works: TransferWorks;
+  readonly clock: Clock;
 }
 
 /** Carries the key to a link of another server like this one. */
@@ -47,11 +66,13 @@ export class LinkSaving {
   }
 
   /**
-   * Copies the file behind a link of this server, by the drive itself: no byte is moved, and nothing is charged. The copy
-   * is the saver's; what becomes of the link or of its file later does not touch it. Wrong keys from `address` are limited
-   * as with a visit. What is behind any other address is fetched, as by {@link Intake.fromUrl}.
+   * Copies the file behind a link of this server: by the drive itself where it can, so that no byte is moved and nothing
+   * is charged; else by a job, which reads it as a visitor does, for as long as the link works. The copy is the saver's:
+   * what becomes of the link or of its file later does not touch it. Wrong keys from `address` are limited as with a
+   * visit. What is behind any other address is fetched, as by {@link Intake.fromUrl}.
    * @throws InvalidInputError (no address, key missing), NotFoundError (the link or its file is gone),
-   * PermissionDeniedError (wrong key), RateLimitedError, UnsupportedError (into another kind of drive), AlreadyExistsError.
+   * PermissionDeniedError (wrong key), RateLimitedError, UnsupportedError (the drive takes no uploads), TooLargeError,
+   * AlreadyExistsError.
    */
   async save(viewer: Viewer, wanted: LinkToSave, address: string): Promise<TransferView> {
     const { idempotency, transfers, intake } = this.#options;
@@ -63,9 +84,10 @@ export class LinkSaving {
     const id = await idempotency.once<string, string>(viewer, request, async ({ since, parts, keep }) => {
       const transferId = parts[0] ?? newId();
       if (parts.length === 0) await keep(transferId);
+      const [begun] = parts.length > 0 ? await transfers.findMany(viewer, [transferId]) : [];
+      if (begun) return transferId;
       if (token === null) {
-        const [begun] = parts.length > 0 ? await transfers.findMany(viewer, [transferId]) : [];
-        if (!begun) await intake.fetch(viewer, transferId, wanted, { url: wanted.url, headers });
+        await intake.fetch(viewer, transferId, wanted, { url: wanted.url, headers });
         return transferId;
       }
       const visitor = { key: wanted.key ?? null, address };
@@ -96,27 +118,40 @@ export class LinkSaving {
     return { [KEY_HEADER]: Buffer.from(key).toString('latin1') };
   }
 
-  async #copy(
-    viewer: Viewer,
-    wanted: LinkToSave,
-    { link, file }: OpenedLink,
-    transfer: { readonly id: string; readonly since: Date | null },
-  ): Promise<void> {
-    const { entries, transfers, audit } = this.#options;
-    const { userId } = viewer;
+  /** By the drive itself where both ends are at one provider that can; else the bytes are brought over by a job. */
+  async #copy(viewer: Viewer, wanted: LinkToSave, opened: OpenedLink, transfer: NewCopy): Promise<void> {
+    const { entries, audit } = this.#options;
+    const { link, file } = opened;
     const folder = await entries.resolveFolder(viewer, wanted.parent, ['input', 'parent']);
+    const isByDrive = folder.driver.copyFromAccount !== undefined && folder.account.provider === file.account.provider;
+    await (isByDrive
+      ? this.#copyByDrive(viewer, wanted, file, folder, transfer)
+      : this.#bring(viewer, wanted, opened, transfer.id));
+    const { userId } = viewer;
+    await audit.record({
+      userId,
+      action: 'directLink.save',
+      accountId: folder.account.id,
+      detail: { linkId: link.id },
+    });
+  }
+
+  async #copyByDrive(
+    { userId }: Viewer,
+    wanted: LinkToSave,
+    file: OpenedLink['file'],
+    folder: ResolvedEntry,
+    transfer: NewCopy,
+  ): Promise<void> {
     const { account, driver } = folder;
-    const { copyFromAccount } = driver;
-    if (!copyFromAccount || account.provider !== file.account.provider) {
-      throw new UnsupportedError('This file cannot be saved into that drive yet: choose your built-in drive.', 'COPY');
-    }
     const source = { accountId: file.account.id, ref: file.entry.ref };
     const options = { name: wanted.name ?? file.entry.name, onConflict: wanted.onConflict ?? 'FAIL' };
     const parentRef = folder.entry.ref;
-    const entry = await unlessMade(folder, transfer.since, () =>
-      copyFromAccount(source, parentRef, options, uncancelled()),
-    );
-    await transfers.recordDone({
+    const entry = await unlessMade(folder, transfer.since, async () => {
+      if (!driver.copyFromAccount) throw new UnsupportedError('This drive does not copy from other accounts.', 'COPY');
+      return driver.copyFromAccount(source, parentRef, options, uncancelled());
+    });
+    await this.#options.transfers.recordDone({
       id: transfer.id,
       userId,
       kind: 'COPY',
@@ -128,8 +163,66 @@ export class LinkSaving {
       onConflict: options.onConflict,
       entryRef: entry.ref,
     });
-    await audit.record({ userId, action: 'directLink.save', accountId: account.id, detail: { linkId: link.id } });
   }
+
+  async #bring(viewer: Viewer, wanted: LinkToSave, { link, file }: OpenedLink, id: string): Promise<void> {
+    const { planner, works, clock } = this.#options;
+    const { sizeBytes, mimeType, name } = file.entry;
+    const { parent, onConflict } = wanted;
+    const input = { parent, onConflict, sizeBytes, mimeType, name: wanted.name ?? name };
+    const plan = await planner.plan(viewer, { id, kind: 'COPY' }, input);
+    if (await planner.isSkipped(plan)) return;
+    await planner.checkRoom(sizeBytes ?? 0);
+    await works.store.create({
+      ...plan.row,
+      state: 'QUEUED',
+      phase: 'RECEIVING',
+      source: { type: 'link', linkId: link.id },
+      hashAlgorithms: wantedHashes(file.entry.hashes, plan.folder.driver),
+      expiresAt: addMs(clock.now(), STATE_DEADLINES_MS.QUEUED),
+    });
+  }
+
+  /**
+   * The file behind a link for a job that saves it. What is wrong with the account that it is in, is its owner's to know.
+   * @throws NotFoundError, when the link works no more or its file is gone; RateLimitedError, when its owner has no
+   * downloads left today; UnavailableError; what the drive throws.
+   */
+  async openForJob(linkId: string, signal: AbortSignal): Promise<LinkedFile> {
+    const { directLinks } = this.#options;
+    try {
+      const opened = await directLinks.reopen(linkId, signal);
+      if ('refusal' in opened) throw refusalError(opened.refusal);
+      const { entry } = opened.file;
+      const last = (entry.sizeBytes ?? 0) - 1;
+      const read = (start: number, until: AbortSignal) =>
+        opened.download.read(start === 0 ? null : { start, end: last }, until).catch(toldToSaver);
+      return {
+        entry,
+        read: async (start, until) => (start > last && start > 0 ? Readable.from([]) : read(start, until)),
+      };
+    } catch (error) {
+      return toldToSaver(error);
+    }
+  }
+}
+
+interface NewCopy {
+  readonly id: string;
+  /** When the first attempt began, if this one goes on after one that died. */
+  readonly since: Date | null;
+}
+
+function toldToSaver(error: unknown): never {
+  if (error instanceof AllowanceExceededError) {
+    throw new RateLimitedError(error.message, { cause: error, retryable: true, retryAt: error.retryAt });
+  }
+  if (error instanceof ReauthorizationRequiredError || error instanceof PermissionDeniedError) {
+    throw new UnavailableError('The file behind this link cannot be read just now; its owner has to look after it.', {
+      cause: error,
+    });
+  }
+  throw error;
 }
 
 function refusalError(refusal: LinkRefusal): Error {

@@ -69,6 +69,7 @@ async function receive(delivery: Delivery, opened: OpenedSource, limits: Acquire
     spoolHashes: null,
     ...(opened.mimeType === undefined ? {} : { mimeType: opened.mimeType }),
     ...(opened.name === undefined ? {} : { name: opened.name }),
+    ...(opened.hashes === undefined ? {} : { expectedHashes: opened.hashes }),
   });
 
   const stalled = new Stall(limits.stallMs);

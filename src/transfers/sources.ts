@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
-import type { CallContext } from '../drives/driver.ts';
+import type { CallContext, Hashes } from '../drives/driver.ts';
 import type { TransferSource } from '../storage/entities/transfer.ts';
 
 /** The kinds of source that a worker brings the bytes of; those of the others come in by themselves. */
-export const ACQUIRED_TYPES = ['entry', 'url', 'file'] as const;
+export const ACQUIRED_TYPES = ['entry', 'url', 'file', 'link'] as const;
 export type AcquiredType = (typeof ACQUIRED_TYPES)[number];
 
 export type AcquiredSource = Extract<TransferSource, { readonly type: AcquiredType }>;
@@ -42,6 +42,8 @@ export interface OpenedSource {
   /** What the file is called, where its user left that to the source. */
   readonly name?: string;
   readonly mimeType?: string | null;
+  /** True hashes of the whole, where the source tells them: what came is compared with these. */
+  readonly hashes?: Hashes;
 }
 
 /**

@@ -9,7 +9,7 @@ import { startTestApp, type TestApp } from '../support/app.ts';
 import { byteDrive } from '../support/byte-drive.ts';
 import { linkAccount } from '../support/memory-drive.ts';
 import { type Person, registerUser } from '../support/people.ts';
-import { bytesOf, control, rootOf, settled, uploadText } from '../support/uploads.ts';
+import { bytesOf, control, rootOf, settled, untilChanged, uploadText } from '../support/uploads.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: tests read answers freely.
 type Answer = any;
@@ -313,18 +313,12 @@ describe('copies and moves between drives', () => {
   });
 
   /** The transfer as soon as it shows a failure. */
-  async function untilFailure(id: string): Promise<Answer> {
-    const changes = app.app.events.subscribe('transfer.changed');
-    try {
-      for (;;) {
-        const { node } = await ask(DETAIL, { id });
-        if (node.error) return node;
-        await changes.next();
-      }
-    } finally {
-      await changes.return?.();
-    }
-  }
+  const untilFailure = (id: string): Promise<Answer> =>
+    untilChanged(
+      app,
+      async () => (await ask(DETAIL, { id })).node,
+      ({ error }) => error,
+    );
 
   test('bad input is told where it is', async () => {
     const ref = net.account(a).put('note.txt', 'hello');

@@ -7,7 +7,7 @@ import { startTestApp, type TestApp } from '../support/app.ts';
 import { byteDrive } from '../support/byte-drive.ts';
 import { linkAccount } from '../support/memory-drive.ts';
 import { type Person, registerUser } from '../support/people.ts';
-import { control, settled } from '../support/uploads.ts';
+import { control, settled, untilChanged } from '../support/uploads.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: tests read answers freely.
 type Answer = any;
@@ -62,18 +62,8 @@ describe('items of a folder that is copied', { timeout: 60_000 }, () => {
   const item = async (tree: string, path: string): Promise<Answer> =>
     (await look(tree)).items.nodes.find(({ itemPath }: Answer) => itemPath === path);
   /** When the tree is as wanted. */
-  const until = async (tree: string, isWanted: (row: Answer) => boolean): Promise<Answer> => {
-    const changes = app.app.events.subscribe('transfer.changed');
-    try {
-      for (;;) {
-        const row = await look(tree);
-        if (isWanted(row)) return row;
-        await changes.next();
-      }
-    } finally {
-      await changes.return?.();
-    }
-  };
+  const until = (tree: string, isWanted: (row: Answer) => boolean): Promise<Answer> =>
+    untilChanged(app, () => look(tree), isWanted);
   /** Holds the sending of a file of that name; gives when it has begun, and lets it go on. */
   const hold = (name: string) => {
     const begun = Promise.withResolvers<void>();

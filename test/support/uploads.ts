@@ -105,6 +105,24 @@ export async function settled(app: TestApp, person: Person, id: string): Promise
   return last;
 }
 
+/** What `look` gives as soon as it is as wanted; it looks again after each change of a transfer. */
+export async function untilChanged<Row>(
+  { app }: TestApp,
+  look: () => Promise<Row>,
+  isWanted: (row: Row) => boolean,
+): Promise<Row> {
+  const changes = app.events.subscribe('transfer.changed');
+  try {
+    for (;;) {
+      const row = await look();
+      if (isWanted(row)) return row;
+      await changes.next();
+    }
+  } finally {
+    await changes.return?.();
+  }
+}
+
 /** The whole bytes of a file, through its drive. */
 export async function bytesOf(app: TestApp, person: Person, path: string): Promise<Buffer | null> {
   const { driver } = await app.app.services.accounts.openForUser(person.userId, person.accountRowId);

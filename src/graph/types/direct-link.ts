@@ -167,7 +167,7 @@ const SaveDirectLinkInput = builder.inputType('SaveDirectLinkInput', {
     parent: t.field({
       type: EntryRefInput,
       required: true,
-      description: 'The folder for the copy: of a link of this server, on your built-in drive.',
+      description: 'The folder for the copy, on any drive of yours that takes uploads.',
     }),
     name: t.string({ description: 'The name of the copy; left out: that of the file.' }),
     onConflict: t.field({ type: ConflictPolicyEnum, description: 'When the name is taken there. Default FAIL.' }),
@@ -185,7 +185,7 @@ const SaveDirectLinkPayload = builder
       transfer: t.expose('transfer', {
         type: Transfer,
         description:
-          'Of a link of this server, done already: the drive made the copy itself, no byte was moved. Of another address, the file is being fetched.',
+          'Of a link of this server into a drive of its kind that copies by itself, done already: no byte was moved. Else the bytes are on their way, as long as the link works.',
       }),
     }),
   });
@@ -197,7 +197,7 @@ builder.mutationField('saveDirectLink', (t) =>
     authScopes: { scope: 'WRITE' },
     errors: { types: [...DRIVE_ERRORS] },
     description:
-      'Saves the file behind a direct link into your own drive: of a link of this server at once and without a download, of any other as `uploadFromUrl` does. The copy is yours: it stays when the link or the file goes.',
+      'Saves the file behind a direct link into a drive of yours. From the built-in drive of one user of this server into that of another, at once and without a download; else the bytes are fetched, which counts as a visit of the link, and of any other address as `uploadFromUrl` does. The copy is yours: it stays when the link or the file goes.',
     args: { input: t.arg({ type: SaveDirectLinkInput, required: true, description: 'Which link, and where to.' }) },
     resolve: async (_root, { input }, context) => ({
       transfer: await context.services.linkSaving.save(

@@ -63,6 +63,12 @@ export interface FileSource {
   readonly path: string;
 }
 
+/** A file behind a direct link of this server, by the right that the link gives. */
+export interface LinkSource {
+  readonly type: 'link';
+  readonly linkId: string;
+}
+
 /** Where a transfer's bytes come from. Plain JSON, so that the job outlives the process. */
 export type TransferSource =
   /** The client sends them, to the upload URL, as long as the session or API key with this id is not ended. */
@@ -74,6 +80,7 @@ export type TransferSource =
   /** The server fetches them from an address. */
   | UrlSource
   | FileSource
+  | LinkSource
   /** They were copied at the drive by somebody else; the row only tells of it. */
   | { readonly type: 'none' };
 
