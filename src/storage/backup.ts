@@ -139,10 +139,8 @@ async function copyBlobs(
     const size = await sizeOf(source);
     const there = await sizeOf(pathOf(to, name));
     if (there !== null && (size === null || size === there)) continue;
-    if (size === null && kind === 'vanishing') continue;
-    if (size === null) throw new ConfigError(`The file ${source} is missing, though the database names it.`);
-    await copyWhole(source, pathOf(to, name));
-    copied += 1;
+    if (await copyWhole(source, pathOf(to, name))) copied += 1;
+    else if (kind === 'whole') throw new ConfigError(`The file ${source} is missing, though the database names it.`);
   }
   return { copied };
 }
@@ -151,10 +149,8 @@ async function copySpool(dataDir: string, target: string, transfers: readonly st
   await rm(join(target, 'spool'), { recursive: true, force: true });
   let copied = 0;
   for (const id of transfers) {
-    const source = join(dataDir, 'spool', `${id}.part`);
-    if ((await sizeOf(source)) === null) continue; // Kept by the drive meanwhile, or given up long ago.
-    await copyWhole(source, join(target, 'spool', `${id}.part`));
-    copied += 1;
+    // One that is gone was kept by the drive meanwhile, or given up long ago.
+    if (await copyWhole(join(dataDir, 'spool', `${id}.part`), join(target, 'spool', `${id}.part`))) copied += 1;
   }
   return copied;
 }
@@ -165,11 +161,19 @@ async function copyKeys(dataDir: string, target: string): Promise<void> {
   for (const name of names) await copyWhole(join(dataDir, 'keys', name), join(target, 'keys', name));
 }
 
-/** Under its name only when it is whole and on the disk. Shares blocks where the file system can. */
-async function copyWhole(source: string, target: string): Promise<void> {
+/**
+ * Under its name only when it is whole and on the disk. Shares blocks where the file system can. False where the source is
+ * gone: the server at work may take it away at any time.
+ */
+async function copyWhole(source: string, target: string): Promise<boolean> {
   await mkdir(dirname(target), { recursive: true, mode: 0o700 });
   const unfinished = target + UNFINISHED;
-  await copyFile(source, unfinished, constants.COPYFILE_FICLONE);
+  try {
+    await copyFile(source, unfinished, constants.COPYFILE_FICLONE);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    return false;
+  }
   const handle = await open(unfinished, 'r+');
   try {
     await handle.chmod(0o600);
@@ -178,16 +182,19 @@ async function copyWhole(source: string, target: string): Promise<void> {
     await handle.close();
   }
   await rename(unfinished, target);
+  return true;
 }
 
 async function sizeOf(path: string): Promise<number | null> {
   try {
     return (await stat(path)).size;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    if (isMissing(error)) return null;
     throw error;
   }
 }
+
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
 async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return; // It cannot sync a folder, and orders this itself.
