@@ -3,7 +3,7 @@ import { ConflictError, type DomainError, InvalidInputError, NotFoundError } fro
 import { isRowId } from '../lib/ids.ts';
 import { Transfer, type TransferRoute, type TransferState } from '../storage/entities/transfer.ts';
 import type { Storage } from '../storage/orm.ts';
-import { failureOf } from '../transfers/failures.ts';
+import { failureOf, UNTRIED } from '../transfers/failures.ts';
 import type { TransferWorks } from '../transfers/open.ts';
 import type { NewTransfer } from '../transfers/rows.ts';
 import { isAcquired } from '../transfers/sources.ts';
@@ -134,7 +134,7 @@ export class Transfers {
         : await store.change(id, 'resume', {
             expiresAt: queuedUntil(row, now),
             runAfter: now,
-            attempts: 0,
+            ...UNTRIED,
           });
     if (!resumed) throw await this.#refusal('resume', row);
     return watch.view(resumed);
@@ -175,7 +175,7 @@ export class Transfers {
       phase: isFolder ? 'LISTING' : isHere ? 'HASHING' : 'RECEIVING',
       failure: null,
       finishedAt: null,
-      attempts: 0,
+      ...UNTRIED,
       runAfter: now,
       expiresAt: queuedUntil(row, now),
     });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { PassThrough, Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -12,8 +12,9 @@ import {
 } from '../../test/support/transfers.ts';
 import { NotFoundError } from '../lib/errors.ts';
 import type { Transfer } from '../storage/entities/transfer.ts';
+import { ATTEMPTS_MAX } from './failures.ts';
 import type { AcquiredSource, OpenedSource, OpenSource, SourceRequest } from './sources.ts';
-import { isFinal } from './states.ts';
+import { isFinal, STRETCHED_MAX_MS } from './states.ts';
 
 type FileSource = Extract<AcquiredSource, { type: 'file' }>;
 type Request = SourceRequest<FileSource>;
@@ -109,6 +110,48 @@ for (const database of DATABASES) {
         ],
       );
       assert.equal(drive.files.get('file.bin')?.entry.hashes.SHA256, sha256(bytes));
+    });
+
+    test('a source that breaks off again and again goes on as long as it gets on', async () => {
+      const step = 10_000;
+      start(({ offset }) => ({ offset, body: broken(offset, offset + step) }));
+      const { id } = await create();
+      const waits: number[] = [];
+      for (let attempt = 1; attempt < bytes.length / step; attempt += 1) {
+        const { runAfter } = await parts.until(id, (now) => now.state === 'QUEUED' && now.attempts === attempt);
+        waits.push(runAfter.getTime() - parts.clock.now().getTime());
+        parts.clock.pass(waits.at(-1) ?? 0);
+      }
+      const row = await finished(id);
+      assert.deepEqual([row.state, row.attempts], ['SUCCEEDED', bytes.length / step]);
+      assert.ok(row.attempts > ATTEMPTS_MAX);
+      assert.deepEqual(new Set(waits), new Set([1_000]), 'it waits no longer than after the first time');
+      assert.deepEqual(drive.files.get('file.bin')?.bytes, bytes);
+    });
+
+    for (const [what, open, attempts] of [
+      ['gets on no more', ({ offset }) => ({ offset, body: broken(0, 0) }), ATTEMPTS_MAX],
+      ['begins anew each time', () => ({ body: broken(0, 60_000), version: null }), ATTEMPTS_MAX],
+      // The first one got on; no other did.
+      ['is another each time', () => ({ body: broken(0, 60_000), version: randomUUID() }), ATTEMPTS_MAX + 1],
+    ] as const satisfies readonly [string, (request: Request) => Partial<OpenedSource>, number][]) {
+      test(`a source that breaks off again and again, and ${what}, is given up`, async () => {
+        start(open);
+        const { id } = await create();
+        for (let attempt = 1; attempt < attempts; attempt += 1) await again(id, attempt);
+        const row = await finished(id);
+        assert.deepEqual([row.state, row.failure?.code, row.attempts], ['FAILED', 'UNAVAILABLE', attempts]);
+      });
+    }
+
+    test('a source that gets on by crumbs is given up after a week', async () => {
+      start(({ offset }) => ({ offset, body: broken(offset, offset + 1) }));
+      const { id } = await create();
+      for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) await again(id, attempt);
+      parts.clock.pass(STRETCHED_MAX_MS);
+      const row = await finished(id);
+      assert.equal(row.state, 'FAILED');
+      assert.ok(row.attempts <= ATTEMPTS_MAX + 2, String(row.attempts));
     });
 
     test('a source that is another by now begins anew', async () => {

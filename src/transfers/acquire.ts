@@ -1,3 +1,4 @@
+import { PassThrough, type Readable } from 'node:stream';
 import { DriveError } from '../drives/errors.ts';
 import {
   AlreadyExistsError,
@@ -19,6 +20,9 @@ import { isAcquired, type OpenedSource, openSource, type Sources } from './sourc
 export const UNTOLD_BYTES_MAX = 64 * 1024 ** 3;
 /** How long a source may give no byte, in milliseconds. */
 export const STALL_MS = 60_000;
+
+/** Bytes that are taken off a source before somebody asks for them. */
+const EARLY_BYTES = 256 * 1024;
 
 export interface AcquireLimits {
   readonly untoldBytesMax: number;
@@ -48,25 +52,68 @@ export async function acquire(delivery: Delivery, sources: Sources, limits: Acqu
   });
   if (!opening) throw new UnsupportedError('This server does not take files from there.', null);
   const opened = await opening;
+  const body = new SourceBody(opened.body);
   try {
-    await receive(delivery, opened, limits);
+    await receive(delivery, opened, body, limits);
   } finally {
-    opened.body.on('error', () => {}).destroy(); // What breaks now, nobody waits for.
+    body.destroy();
   }
 }
 
-async function receive(delivery: Delivery, opened: OpenedSource, limits: AcquireLimits): Promise<void> {
+/**
+ * The bytes of a source, taken off it from the first moment: what has come when it breaks off counts, also if that is
+ * before anybody asks for it.
+ */
+class SourceBody {
+  /** All that came. It ends by itself also where the source broke off. */
+  readonly bytes = new PassThrough({ highWaterMark: EARLY_BYTES });
+  /** Whether the source has ended by itself. */
+  isWhole = false;
+  /** What broke it off, where that was told. */
+  fault: unknown = null;
+  readonly #source: Readable;
+
+  constructor(source: Readable) {
+    this.#source = source;
+    source
+      .once('end', () => {
+        this.isWhole = true;
+      })
+      .on('error', (error) => {
+        this.fault = error;
+      })
+      .once('close', () => this.bytes.end())
+      .pipe(this.bytes);
+    if (source.destroyed) this.bytes.end(); // Too late to hear of it.
+  }
+
+  destroy(): void {
+    this.#source.destroy();
+    this.bytes.destroy();
+  }
+}
+
+async function receive(
+  delivery: Delivery,
+  opened: OpenedSource,
+  body: SourceBody,
+  limits: AcquireLimits,
+): Promise<void> {
   const { row, spool, progress, call } = delivery;
   const { offset, version, sizeBytes } = opened;
   const bytesMax = sizeBytes ?? Math.min(limits.untoldBytesMax, opened.bytesMax ?? limits.untoldBytesMax);
   await checkRoom(delivery, (sizeBytes ?? offset) - offset);
   await checkWelcome(delivery, opened);
+  // What goes on behind what came before has got on with each byte; what begins anew each time has not.
+  const goesOn = version !== null && offset === row.bytesDone;
   // Before the first byte: what is in the file from here on is of this version.
   await keep(delivery, {
     bytesDone: offset,
     sourceVersion: version,
     bytesTotal: sizeBytes,
     spoolHashes: null,
+    // The drive does not have them, so nothing was made. A session that was begun keeps its name.
+    ...(row.driverSession == null ? { claimedName: null } : {}),
     ...(opened.mimeType === undefined ? {} : { mimeType: opened.mimeType }),
     ...(opened.name === undefined ? {} : { name: opened.name }),
     ...(opened.hashes === undefined ? {} : { expectedHashes: opened.hashes }),
@@ -84,17 +131,21 @@ async function receive(delivery: Delivery, opened: OpenedSource, limits: Acquire
     },
     record: async (bytesDone, hasher) => {
       // The last offset of a source that told its size comes when the body has ended, and not before.
-      await keep(delivery, { bytesDone, ...(bytesDone === sizeBytes ? received(bytesDone, hasher) : {}) });
+      await keep(delivery, {
+        bytesDone,
+        ...(goesOn && bytesDone > offset ? { attemptsStuck: 0 } : {}),
+        ...(bytesDone === sizeBytes ? received(bytesDone, hasher) : {}),
+      });
       await checkRoom(delivery, sizeBytes === null ? 0 : sizeBytes - bytesDone);
       return true;
     },
   });
   try {
-    const end = await inflow.take(opened.body, AbortSignal.any([call.signal, stalled.signal]));
+    await inflow.take(body.bytes, AbortSignal.any([call.signal, stalled.signal]));
     if (inflow.offset === sizeBytes) return;
     call.signal.throwIfAborted();
     if (stalled.signal.aborted) throw new UnavailableError('The source gave no more bytes. It is asked again later.');
-    if (sizeBytes !== null || !end.whole) throw broken(end.fault);
+    if (sizeBytes !== null || !body.isWhole) throw broken(body.fault);
   } catch (error) {
     throw isTooLong(error) ? tooLong(sizeBytes, bytesMax) : error;
   } finally {

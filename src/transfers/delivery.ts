@@ -16,6 +16,11 @@ export class ClaimLostError extends Error {
 /** What it takes to bring one thing into a drive. */
 export interface Delivery {
   readonly row: Transfer;
+  /**
+   * The name that the drive was asked for by a try before, whose end nobody may have seen: what is made is looked for there.
+   * Null: no try came so far.
+   */
+  readonly claimedBefore: string | null;
   readonly driver: Driver;
   /** The drive that the bytes are in, of a row whose source is one. */
   readonly openSourceDrive: (accountId: string) => Promise<Driver>;
@@ -45,8 +50,8 @@ export async function keep({ row, store }: Delivery, changes: TransferChanges): 
 export const beginCommit = (delivery: Delivery): Promise<void> => keep(delivery, { phase: COMMIT_PHASE });
 
 /**
- * What a drive is asked to make. With the policy SKIP the drive is told to fail: only then is it certain whether it made
- * the file, or has another that stays.
+ * What a drive is asked to make. With the policies SKIP and RENAME the drive is told to fail: only then is it certain
+ * whether it made the file, or has another that stays, and under which name it made it.
  */
 export const planOf = (
   { row }: Pick<Delivery, 'row'>,
@@ -54,11 +59,11 @@ export const planOf = (
   readSource: NonNullable<UploadPlan['readSource']>,
 ): UploadPlan => ({
   parentRef: row.parentRef,
-  name: row.name,
+  name: row.claimedName ?? row.name,
   sizeBytes: row.bytesTotal ?? 0,
   hashes,
   mimeType: row.mimeType ?? null,
-  onConflict: row.onConflict === 'SKIP' ? 'FAIL' : row.onConflict,
+  onConflict: row.onConflict === 'REPLACE' ? 'REPLACE' : 'FAIL',
   transferId: row.id,
   readSource,
 });

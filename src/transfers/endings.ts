@@ -12,7 +12,14 @@ import { ClaimLostError } from './delivery.ts';
 import { ATTEMPTS_MAX, backoffMs, domainFailure, isUncertain, storedFailureOf } from './failures.ts';
 import type { TransferChanges } from './rows.ts';
 import { isAcquired } from './sources.ts';
-import { COMMIT_PHASE, isFinal, PARKED_DEADLINE_MS, RETRY_WINDOW_MS, STATE_DEADLINES_MS } from './states.ts';
+import {
+  COMMIT_PHASE,
+  isFinal,
+  PARKED_DEADLINE_MS,
+  RETRY_WINDOW_MS,
+  STATE_DEADLINES_MS,
+  STRETCHED_MAX_MS,
+} from './states.ts';
 import type { TransferStore } from './store.ts';
 import type { Outcome } from './work.ts';
 
@@ -74,7 +81,7 @@ export class Endings {
       await this.#park(row, error, failure, log);
       return null;
     }
-    if (row.attempts < ATTEMPTS_MAX && (failure.retryable || mayBeginAnew(row, failure))) {
+    if (mayBeTried(row, now) && (failure.retryable || mayBeginAnew(row, failure))) {
       return this.#tryAgain(row, error, failure, log);
     }
     await this.#fail(row, failure, log);
@@ -97,7 +104,7 @@ export class Endings {
 
   async #tryAgain(row: Transfer, error: unknown, failure: DomainError, log: Logger): Promise<Date | null> {
     const { store, clock, random = Math.random } = this.#parts;
-    const earliest = addMs(clock.now(), backoffMs(row.attempts, failure.code, random));
+    const earliest = addMs(clock.now(), backoffMs(Math.max(1, row.attemptsStuck), failure.code, random));
     const runAfter = failure.retryAt && failure.retryAt > earliest ? failure.retryAt : earliest;
     log.warn({ err: error, runAfter }, 'transfer is tried again later');
     const anew = failure instanceof IntegrityError ? BEGUN_ANEW : {};
@@ -140,7 +147,14 @@ export class Endings {
 const mine = ({ fence }: Transfer) => ({ fence });
 
 /** What was broken off through no fault of its own is no try. */
-const uncounted = ({ attempts }: Transfer) => ({ attempts: attempts - 1 });
+const uncounted = ({ attempts, attemptsStuck }: Transfer) => ({
+  attempts: attempts - 1,
+  attemptsStuck: Math.max(0, attemptsStuck - 1),
+});
+
+/** Whether it has not been tried too often since it got on last; after {@link STRETCHED_MAX_MS}, in all. */
+const mayBeTried = ({ attempts, attemptsStuck, startedAt }: Transfer, now: Date): boolean =>
+  attempts < ATTEMPTS_MAX || (attemptsStuck < ATTEMPTS_MAX && addMs(startedAt ?? now, STRETCHED_MAX_MS) > now);
 
 const BEGUN_ANEW = { phase: 'RECEIVING', bytesDone: 0, spoolHashes: null, driverSession: null } as const;
 

@@ -167,7 +167,7 @@ for (const database of DATABASES) {
     });
 
     test('a transfer that ends its workers again and again is given up', async () => {
-      const { id } = await parts.queued(bytes, { attempts: ATTEMPTS_MAX });
+      const { id } = await parts.queued(bytes, { attempts: ATTEMPTS_MAX, attemptsStuck: ATTEMPTS_MAX });
       parts.engine(drive.adopting()).start();
       const row = await finished(id);
       assert.deepEqual([row.state, row.failure?.retryable], ['FAILED', false]);

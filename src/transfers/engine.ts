@@ -75,7 +75,8 @@ export class Engine {
   readonly #parts: EngineParts;
   readonly #limits: EngineLimits;
   readonly #endings: Endings;
-  readonly #jobs = new Map<string, Job>();
+  /** Two of one transfer, while a worker that lost it has not yet noticed. */
+  readonly #jobs = new Set<Job>();
   readonly #unlisten: (() => void)[] = [];
   #timer: NodeJS.Timeout | null = null;
   #filling: Promise<void> | null = null;
@@ -107,15 +108,15 @@ export class Engine {
     for (const unlisten of this.#unlisten) unlisten();
     if (this.#timer) clearTimeout(this.#timer);
     await this.#filling;
-    for (const id of this.#jobs.keys()) this.#stop(id, 'parked');
+    for (const { controller } of this.#jobs) controller.abort('parked');
     const deadline = AbortSignal.timeout(PARK_WAIT_MS);
     const late = new Promise<void>((resolve) => deadline.addEventListener('abort', () => resolve(), { once: true }));
-    await Promise.race([Promise.all([...this.#jobs.values()].map(({ done }) => done)), late]);
+    await Promise.race([Promise.all([...this.#jobs].map(({ done }) => done)), late]);
   }
 
   /** Stops the work on a transfer; of a tree, on its items too. */
   #stop(transferId: string, reason: StopReason): void {
-    for (const { row, controller } of this.#jobs.values()) {
+    for (const { row, controller } of this.#jobs) {
       // An item that is just being finished is let finish.
       const isItem = row.treeId === transferId && row.phase !== COMMIT_PHASE;
       if (row.id === transferId || isItem) controller.abort(reason);
@@ -156,11 +157,15 @@ export class Engine {
 
   #begin(row: Transfer): void {
     const controller = new AbortController();
-    const done = this.#run(row, controller).finally(() => {
-      this.#jobs.delete(row.id);
-      this.#wake();
-    });
-    this.#jobs.set(row.id, { row, controller, done });
+    const job: Job = {
+      row,
+      controller,
+      done: this.#run(row, controller).finally(() => {
+        this.#jobs.delete(job);
+        this.#wake();
+      }),
+    };
+    this.#jobs.add(job);
   }
 
   async #run(row: Transfer, controller: AbortController): Promise<void> {
@@ -168,13 +173,23 @@ export class Engine {
     const progress = this.#parts.progress.track(row);
     const heartbeat = this.#beat(row, controller, progress, log);
     try {
-      if (row.attempts > ATTEMPTS_MAX) throw new UnavailableError(GIVEN_UP, { retryable: false });
+      if (row.attemptsStuck > ATTEMPTS_MAX) throw new UnavailableError(GIVEN_UP, { retryable: false });
       const { openDrive, spool, store, sources, limits } = this.#parts;
       const driver = await openDrive(row.userId, row.accountId);
       const call = { signal: controller.signal, priority: 'bulk' } as const;
       const openSourceDrive = async (accountId: string): Promise<Driver> =>
         asSource(await openDrive(row.userId, accountId), accountId);
-      const delivery = { row, driver, openSourceDrive, spool, store, progress, call, log };
+      const delivery = {
+        row,
+        claimedBefore: claimBefore(row),
+        driver,
+        openSourceDrive,
+        spool,
+        store,
+        progress,
+        call,
+        log,
+      };
       const outcome = await work(delivery, sources, { ...ACQUIRE_LIMITS, ...limits });
       // The share of an item in its tree's speed, though it was too quick to be told of.
       if (outcome?.route && row.treeId != null) progress.report('SENDING', row.bytesTotal ?? 0);
@@ -222,6 +237,10 @@ export class Engine {
   }
 }
 
+/** What was begun by a version that kept no names stands at its own, unless it may be a numbered one. */
+const claimBefore = ({ claimedName, phase, onConflict, name }: Transfer): string | null =>
+  claimedName ?? (phase === COMMIT_PHASE && onConflict !== 'RENAME' ? name : null);
+
 /**
  * The drive of a source for a job whose own drive is another: that it must be authorized again is told of its account,
  * not of the one that the bytes go to.
@@ -236,4 +255,4 @@ const asSource = (driver: Driver, accountId: string): Driver =>
     }
   });
 
-const GIVEN_UP = `The transfer was begun ${ATTEMPTS_MAX} times, and did not come to an end. Retry it later.`;
+const GIVEN_UP = `The transfer was begun ${ATTEMPTS_MAX} times without getting on. Retry it later.`;

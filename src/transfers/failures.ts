@@ -20,8 +20,13 @@ import {
 } from '../lib/errors.ts';
 import type { StoredFailure } from '../storage/entities/transfer.ts';
 
-/** Times that a transfer is tried by itself; then it is FAILED, and its owner may retry it. */
+/**
+ * Times that a transfer is tried by itself without getting on; then it is FAILED, and its owner may retry it. What gets on
+ * a little with each try goes on, up to {@link STRETCHED_MAX_MS}.
+ */
 export const ATTEMPTS_MAX = 6;
+/** A transfer as often tried as a new one: when its owner wants it to go on. */
+export const UNTRIED = { attempts: 0, attemptsStuck: 0 } as const;
 /** The first wait between two tries by what went wrong, doubled with each, and the longest, in milliseconds. */
 const BACKOFF_FIRST_MS = 2_000;
 const BACKOFF_FIRST_MS_OF: Readonly<Partial<Record<UserErrorCode, number>>> = {

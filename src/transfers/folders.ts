@@ -8,6 +8,7 @@ import { findChild } from './children.ts';
 import { ClaimLostError, type Delivery, keep } from './delivery.ts';
 import { versionOf } from './entry-source.ts';
 import { wantedHashes } from './hasher.ts';
+import { CLOCK_MARGIN_MS } from './made.ts';
 import { BULK } from './queue.ts';
 import type { NewTransfer } from './rows.ts';
 
@@ -15,8 +16,6 @@ import type { NewTransfer } from './rows.ts';
 export const TREE_ITEMS_MAX = 100_000;
 /** Names tried for a folder whose own is taken. */
 const NUMBERS_MAX = 100;
-/** How far the clocks of a provider and of this machine may be apart, in milliseconds. */
-const CLOCK_MARGIN_MS = 5 * 60_000;
 
 /**
  * Makes the folder at the destination, then reads the one at the source, page by page: each page is kept as items before
@@ -92,18 +91,27 @@ export function entryRow(
 async function makeFolder(delivery: Delivery): Promise<string> {
   const { row, driver, call } = delivery;
   if (!driver.createFolder) throw new UnsupportedError('This drive does not make folders.', 'CREATE_FOLDER');
-  for (let number = 1; number <= NUMBERS_MAX; number += 1) {
-    const name = number === 1 ? row.name : numberedName(row.name, number);
+  for (const name of folderNames(delivery)) {
+    if (row.claimedName !== name) await keep(delivery, { claimedName: name });
     try {
       return (await driver.createFolder(row.parentRef, name, call)).ref;
     } catch (error) {
       if (!(error instanceof DriveError) || error.category !== 'already_exists') throw error;
       const there = await existing(delivery, name, error.existingRef);
-      if (there && (await isOwn(delivery, there))) return there.ref;
+      if (there && name === delivery.claimedBefore && (await isOwn(delivery, there))) return there.ref;
       if (row.onConflict !== 'RENAME') throw error;
     }
   }
   throw new AlreadyExistsError(`There are too many folders named like “${row.name}”.`);
+}
+
+/** The one that was asked for by the attempt before comes first: it may be there. */
+function* folderNames({ row, claimedBefore }: Delivery): Generator<string, void> {
+  if (claimedBefore !== null) yield claimedBefore;
+  for (let number = 1; number <= NUMBERS_MAX; number += 1) {
+    const name = number === 1 ? row.name : numberedName(row.name, number);
+    if (name !== claimedBefore) yield name;
+  }
 }
 
 const existing = ({ row, driver, call }: Delivery, name: string, ref: string | null): Promise<DriveEntry | null> =>
@@ -111,9 +119,10 @@ const existing = ({ row, driver, call }: Delivery, name: string, ref: string | n
 
 /** Whether an attempt that nobody saw the end of made the folder: it is new, and nothing was put into it yet. */
 async function isOwn({ row, driver, call }: Delivery, { ref, kind, createdAt }: DriveEntry): Promise<boolean> {
-  if (row.attempts < 2 || kind !== 'FOLDER') return false;
+  if (kind !== 'FOLDER') return false;
   if (createdAt !== null && createdAt < addMs(startOf(row), -CLOCK_MARGIN_MS)) return false;
-  return (await driver.list?.(ref, {}, { cursor: null, limit: 1 }, call))?.items.length === 0;
+  if (!driver.list) return true; // That the name was asked for is all that can be known.
+  return (await driver.list(ref, {}, { cursor: null, limit: 1 }, call)).items.length === 0;
 }
 
 const startOf = ({ startedAt, createdAt }: Transfer): Date => startedAt ?? createdAt;

@@ -1,22 +1,49 @@
-import type { UploadPlan } from '../drives/contract/upload.ts';
-import type { DriveEntry } from '../drives/driver.ts';
+import { createHash } from 'node:crypto';
+import type { DriveEntry, HashAlgorithm, Hashes } from '../drives/driver.ts';
 import { DriveError } from '../drives/errors.ts';
+import { addMs } from '../lib/clock.ts';
 import { findChild } from './children.ts';
 import type { Delivered, Delivery } from './delivery.ts';
-import { differs } from './verification.ts';
+import { differs, type ExpectedBytes } from './verification.ts';
 
-type MadePlan = Pick<UploadPlan, 'parentRef' | 'name' | 'hashes'> & { readonly sizeBytes: number | null };
+/** How far the clocks of a provider and of this machine may be apart, in milliseconds. */
+export const CLOCK_MARGIN_MS = 5 * 60_000;
 
-/** What an attempt made whose end nobody saw: a file of that name with these bytes. */
-export async function findMade({ row, driver, call }: Delivery, plan: MadePlan): Promise<DriveEntry | null> {
-  const entry = await findChild(driver, plan.parentRef, plan.name, call);
-  if (entry?.kind !== 'FILE' || (plan.sizeBytes !== null && entry.sizeBytes !== plan.sizeBytes)) return null;
-  if (differs(entry, plan)) return null;
-  const since = row.startedAt ?? row.createdAt;
-  return Object.keys(entry.hashes).length > 0 || (entry.modifiedAt !== null && entry.modifiedAt >= since)
-    ? entry
-    : null;
+/** What an attempt made whose end nobody saw: a file of the name that the drive was asked for, with these bytes. */
+export async function findMade(delivery: Delivery, expected: ExpectedBytes): Promise<DriveEntry | null> {
+  const { row, driver, call, claimedBefore } = delivery;
+  if (claimedBefore === null) return null;
+  const entry = await findChild(driver, row.parentRef, claimedBefore, call);
+  return entry && (await isMade(delivery, entry, expected)) ? entry : null;
 }
+
+/**
+ * Whether a file of the wanted name is the one of these bytes: by a hash where the drive tells one; else by its size and
+ * by having come since; else, where it tells none of these, by its bytes.
+ */
+async function isMade(delivery: Delivery, entry: DriveEntry, expected: ExpectedBytes): Promise<boolean> {
+  const { row } = delivery;
+  if (entry.kind !== 'FILE' || differs(entry, expected)) return false;
+  if (algorithmsIn(entry.hashes).some((algorithm) => expected.hashes[algorithm] !== undefined)) return true;
+  const changedMs = Math.max(entry.createdAt?.getTime() ?? 0, entry.modifiedAt?.getTime() ?? 0);
+  if (changedMs > 0 && entry.sizeBytes !== null) {
+    const startedAt = row.startedAt ?? row.createdAt;
+    // Only what replaces may find an older one: of the other policies the name was free.
+    const since = row.onConflict === 'REPLACE' ? startedAt : addMs(startedAt, -CLOCK_MARGIN_MS);
+    return changedMs >= since.getTime();
+  }
+  return hasBytes(delivery, entry, expected.hashes);
+}
+
+async function hasBytes({ driver, call }: Delivery, { ref }: DriveEntry, hashes: Hashes): Promise<boolean> {
+  const algorithm = algorithmsIn(hashes).find((each) => each !== 'CRC32');
+  if (!algorithm) return false;
+  const hash = createHash(algorithm.toLowerCase());
+  for await (const chunk of await driver.read(ref, null, call)) hash.update(chunk as Buffer);
+  return hash.digest('hex') === hashes[algorithm];
+}
+
+const algorithmsIn = (hashes: Hashes): HashAlgorithm[] => Object.keys(hashes) as HashAlgorithm[];
 
 /** Makes a file, unless the policy is SKIP and its name is taken: then what has it stays, and is the answer. */
 export async function unlessSkipped<Result extends Delivered | null>(
@@ -26,13 +53,15 @@ export async function unlessSkipped<Result extends Delivered | null>(
   try {
     return await make();
   } catch (error) {
-    const isTaken = error instanceof DriveError && error.category === 'already_exists';
-    if (!isTaken || delivery.row.onConflict !== 'SKIP') throw error;
+    if (!isTaken(error) || delivery.row.onConflict !== 'SKIP') throw error;
     const entry = await takenBy(delivery, error.existingRef);
     if (!entry) throw error;
     return skipped(entry);
   }
 }
+
+export const isTaken = (error: unknown): error is DriveError =>
+  error instanceof DriveError && error.category === 'already_exists';
 
 export const skipped = (entry: DriveEntry): Delivered => ({
   entry,

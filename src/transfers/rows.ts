@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
 import { Transfer } from '../storage/entities/transfer.ts';
 import type { EntityManager } from '../storage/orm.ts';
+import { UNTRIED } from './failures.ts';
 import { recordEvent } from './journal.ts';
 
 /** What a transfer is made with; the rest of its row begins empty. */
@@ -102,9 +103,10 @@ const EMPTY_ROW = {
   uploadTokenHash: null,
   uploadMetadata: null,
   driverSession: null,
+  claimedName: null,
   entryRef: null,
   failure: null,
-  attempts: 0,
+  ...UNTRIED,
   revision: 1,
   leaseOwner: null,
   leaseUntil: null,

@@ -3,7 +3,8 @@ import type { CallContext, DriveEntry, Driver } from '../drives/driver.ts';
 import { DriveError } from '../drives/errors.ts';
 import type { EntrySource } from '../storage/entities/transfer.ts';
 import { type Delivered, type Delivery, keep, planOf } from './delivery.ts';
-import { findMade, skipped, takenBy, unlessSkipped } from './made.ts';
+import { skipped, takenBy } from './made.ts';
+import { makeOnce } from './naming.ts';
 import { type RouteChoice, type RouteFacts, routesInto } from './routes.ts';
 import { keepSession } from './sliced.ts';
 import { COMMIT_PHASE } from './states.ts';
@@ -27,18 +28,27 @@ export async function takeShortcut(delivery: Delivery): Promise<Delivered | null
   const isCopied = row.phase === COMMIT_PHASE && row.route === 'SERVER_SIDE';
   if (!isBegun && !isCopied) return null;
 
-  if (row.onConflict === 'SKIP' && !isCopied) {
+  // What has the name may be what a try before made.
+  if (row.onConflict === 'SKIP' && delivery.claimedBefore === null) {
     const there = await takenBy(delivery);
     if (there) return skipped(there);
   }
-  return unlessSkipped(delivery, async () => {
-    for (const choice of routesInto(delivery.driver, factsOf(delivery, source))) {
+  const choices = routesInto(delivery.driver, factsOf(delivery, source)).filter(isShort);
+  if (choices.length === 0) return null;
+  const wanted = { sizeBytes: row.bytesTotal ?? null, hashes: source.hashes, route: 'INSTANT' } as const;
+  return makeOnce(delivery, wanted, async () => {
+    for (const choice of choices) {
       const delivered = await take(delivery, source, choice);
       if (delivered) return delivered;
     }
     return null;
   });
 }
+
+type ShortChoice = Extract<RouteChoice, { readonly route: 'SERVER_SIDE' | 'INSTANT' }>;
+
+const isShort = (choice: RouteChoice): choice is ShortChoice =>
+  choice.route === 'SERVER_SIDE' || choice.route === 'INSTANT';
 
 const factsOf = ({ row }: Delivery, { accountId, sameProvider, hashes, kind }: EntrySource): RouteFacts => ({
   from: accountId === row.accountId ? 'sameAccount' : sameProvider ? 'sameProvider' : 'elsewhere',
@@ -47,30 +57,18 @@ const factsOf = ({ row }: Delivery, { accountId, sameProvider, hashes, kind }: E
   sizeBytes: row.bytesTotal ?? null,
 });
 
-async function take(delivery: Delivery, source: EntrySource, choice: RouteChoice): Promise<Delivered | null> {
-  switch (choice.route) {
-    case 'SERVER_SIDE':
-      return copyThere(delivery, source, choice);
-    case 'INSTANT':
-      return askForHit(delivery, source, choice.reason);
-    default:
-      return null;
-  }
-}
+const take = (delivery: Delivery, source: EntrySource, choice: ShortChoice): Promise<Delivered | null> =>
+  choice.route === 'SERVER_SIDE' ? copyThere(delivery, source, choice) : askForHit(delivery, source, choice.reason);
 
 /** By the provider itself; null when it does not want to. */
 async function copyThere(
   delivery: Delivery,
   source: EntrySource,
-  { act, reason }: RouteChoice & { readonly route: 'SERVER_SIDE' },
+  { act, reason }: ShortChoice & { readonly route: 'SERVER_SIDE' },
 ): Promise<Delivered | null> {
   const { row, driver, call } = delivery;
   const expected = { sizeBytes: row.bytesTotal ?? null, hashes: source.hashes };
   const { parentRef, name, onConflict } = planOf(delivery, source.hashes, unread);
-  if (row.phase === COMMIT_PHASE) {
-    const made = await findMade(delivery, { parentRef, name, ...expected });
-    if (made) return { entry: made, route: 'SERVER_SIDE', reason, hashes: source.hashes };
-  }
   await keep(delivery, { phase: COMMIT_PHASE, route: 'SERVER_SIDE' });
   try {
     const options = { name, onConflict };

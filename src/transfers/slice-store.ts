@@ -16,10 +16,13 @@ export class SliceStore {
       .find(TransferSlice, { transferId }, { orderBy: { index: 'asc' }, disableIdentityMap: true });
   }
 
-  /** Keeps the receipt of a slice, if the row is still the caller's. */
+  /** Keeps the receipt of a slice, and the row's {@link Transfer.attemptsStuck}, if the row is still the caller's. */
   async saveReceipt(row: Transfer, index: number, receipt: unknown): Promise<boolean> {
+    const { id, fence, attemptsStuck } = row;
     return this.#storage.transaction(async (em) => {
-      if (!(await isOwn(em, row))) return false;
+      // Locks the row, so that the claim counts until the transaction ends.
+      const count = await em.nativeUpdate(Transfer, { id, fence, state: 'RUNNING' }, { attemptsStuck });
+      if (count === 0) return false;
       await em.upsert(TransferSlice, { transferId: row.id, index, receipt }, { disableIdentityMap: true });
       return true;
     });

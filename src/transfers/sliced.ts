@@ -17,7 +17,7 @@ export async function sendSlices(delivery: Delivery, upload: SlicedUpload, plan:
   const kept = delivery.row.driverSession;
   if (kept != null) {
     try {
-      return await goOn(delivery, upload, plan, kept as UploadSession);
+      return await goOn(delivery, upload, plan, { session: kept as UploadSession, isAnew: false });
     } catch (error) {
       if (!(error instanceof DriveError) || error.category !== 'not_found') throw error;
     }
@@ -26,7 +26,7 @@ export async function sendSlices(delivery: Delivery, upload: SlicedUpload, plan:
   const begun = await upload.begin(plan, delivery.call);
   if ('instant' in begun) return { entry: begun.instant, route: 'INSTANT' };
   await keepSession(delivery, upload, begun.session);
-  return goOn(delivery, upload, plan, begun.session);
+  return goOn(delivery, upload, plan, { session: begun.session, isAnew: kept != null });
 }
 
 /** Keeps a new session; one that nobody would know of is ended at once. */
@@ -39,19 +39,39 @@ export async function keepSession(
     row.driverSession = session;
     return;
   }
+  await abort(upload, session, log);
+  throw new ClaimLostError();
+}
+
+/** Ends the session that is kept, and forgets its receipts. */
+export async function dropSession({ row, driver, store, log }: Delivery): Promise<void> {
+  const session = row.driverSession;
+  if (session == null) return;
+  if (!(await store.slices.saveSession(row, null))) throw new ClaimLostError();
+  row.driverSession = null;
+  if (driver.upload) await abort(driver.upload, session as UploadSession, log);
+}
+
+async function abort(upload: SlicedUpload, session: UploadSession, log: Delivery['log']): Promise<void> {
   try {
     await upload.abort(session, { signal: new AbortController().signal, priority: 'bulk' });
   } catch (error) {
     log.warn({ err: error }, 'an upload that was given up could not be ended at its drive; it expires by itself');
   }
-  throw new ClaimLostError();
 }
 
-async function goOn(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan, session: UploadSession): Promise<Sent> {
+interface Begun {
+  readonly session: UploadSession;
+  /** In place of one that the drive forgot: what it takes once more is no progress. */
+  readonly isAnew: boolean;
+}
+
+async function goOn(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan, begun: Begun): Promise<Sent> {
+  const { session } = begun;
   const { row, store, call } = delivery;
   await keep(delivery, { phase: 'SENDING', route: 'SLICED' });
   const receipts = new Map((await store.slices.receipts(row.id)).map((slice) => [slice.index, receiptOf(slice)]));
-  await sendMissing(delivery, { upload, plan, session, receipts });
+  await sendMissing(delivery, { ...begun, upload, plan, receipts });
 
   await beginCommit(delivery);
   const inOrder = [...receipts.values()].toSorted((left, right) => left.index - right.index);
@@ -60,10 +80,9 @@ async function goOn(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan, 
 
 const receiptOf = ({ receipt }: TransferSlice): SliceReceipt => receipt as SliceReceipt;
 
-interface Sending {
+interface Sending extends Begun {
   readonly upload: SlicedUpload;
   readonly plan: UploadPlan;
-  readonly session: UploadSession;
   /** By index; grows. */
   readonly receipts: Map<number, SliceReceipt>;
 }
@@ -100,7 +119,7 @@ async function sendMissing(delivery: Delivery, sending: Sending): Promise<void> 
 
 async function sendSlice(
   { row, spool, store, progress }: Delivery,
-  { upload, plan, session, receipts, buffer }: Sending & { readonly buffer: Buffer },
+  { upload, plan, session, isAnew, receipts, buffer }: Sending & { readonly buffer: Buffer },
   index: number,
   call: CallContext,
 ): Promise<void> {
@@ -108,6 +127,7 @@ async function sendSlice(
   const range = { start, length: Math.min(session.sliceBytes, plan.sizeBytes - start) };
   const bytes = await spool.read(row.id, range, buffer);
   const receipt = await upload.putSlice(plan, session, index, bytes, call);
+  if (!isAnew) row.attemptsStuck = 0;
   if (!(await store.slices.saveReceipt(row, index, receipt))) throw new ClaimLostError();
   receipts.set(index, receipt);
   progress.report('SENDING', Math.min(receipts.size * session.sliceBytes, plan.sizeBytes));

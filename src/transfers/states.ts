@@ -72,5 +72,11 @@ export const STATE_DEADLINES_MS = { QUEUED: 24 * HOUR_MS, RUNNING: 24 * HOUR_MS,
 /** The same for what is queued behind an account that must be authorized again: a week, for its owner to come back. */
 export const PARKED_DEADLINE_MS = 7 * 24 * HOUR_MS;
 
+/**
+ * How long after its beginning a transfer goes on that breaks off again and again and gets on in between, in milliseconds:
+ * a server that gives a byte with each try would keep it for ever. Then its tries are counted as those of any other.
+ */
+export const STRETCHED_MAX_MS = 7 * 24 * HOUR_MS;
+
 /** How long the bytes of a failed transfer are kept for a retry, in milliseconds. */
 export const RETRY_WINDOW_MS = 24 * HOUR_MS;

@@ -1,4 +1,4 @@
-import { type FilterQuery, raw } from '@mikro-orm/core';
+import { type FilterQuery, LockMode, raw } from '@mikro-orm/core';
 import type { EventBus } from '../events/bus.ts';
 import { addMs, type Clock } from '../lib/clock.ts';
 import { Account } from '../storage/entities/account.ts';
@@ -152,6 +152,22 @@ export class TransferStore {
     return count > 0;
   }
 
+  /**
+   * Keeps the name that the row's drive is to be asked for, unless another transfer asks for the same just now: both would
+   * take what one of them makes for their own. Claims in one account wait for each other.
+   */
+  async claimName(row: Transfer, claimedName: string): Promise<'kept' | 'taken' | 'lost'> {
+    const { id, fence, accountId, parentRef } = row;
+    return this.#storage.transaction(async (em) => {
+      const lock = { lockMode: LockMode.PESSIMISTIC_WRITE, disableIdentityMap: true };
+      await em.findOne(Account, { id: accountId }, { fields: ['id'], ...lock });
+      const others = { accountId, claimedName, parentRef, id: { $ne: id }, state: { $nin: [...FINAL_STATES] } };
+      if ((await em.count(Transfer, others)) > 0) return 'taken';
+      const count = await em.nativeUpdate(Transfer, { id, fence, state: 'RUNNING' }, { claimedName });
+      return count > 0 ? 'kept' : 'lost';
+    });
+  }
+
   /** The next transfer that can run, now running under `owner`; null when there is none. */
   async claim({ owner, ...limits }: ClaimLimits): Promise<Transfer | null> {
     const now = this.#clock.now();
@@ -166,6 +182,7 @@ export class TransferStore {
           leaseOwner: owner,
           leaseUntil: addMs(now, LEASE_MS),
           attempts: raw('attempts + 1'),
+          attemptsStuck: raw('attempts_stuck + 1'),
           startedAt: candidate.startedAt ?? now,
           expiresAt: addMs(now, STATE_DEADLINES_MS.RUNNING),
           ...nextRevision(),

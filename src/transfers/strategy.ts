@@ -2,7 +2,7 @@ import type { HashAlgorithm, Hashes } from '../drives/driver.ts';
 import { IntegrityError, UnsupportedError } from '../lib/errors.ts';
 import { beginCommit, type Delivered, type Delivery, keep, planOf } from './delivery.ts';
 import { Hasher, mismatches, wantedHashes } from './hasher.ts';
-import { findMade, unlessSkipped } from './made.ts';
+import { makeOnce } from './naming.ts';
 import { sendingRoute } from './routes.ts';
 import { sendSlices } from './sliced.ts';
 import { COMMIT_PHASE } from './states.ts';
@@ -17,7 +17,9 @@ import { sendWhole } from './whole.ts';
  */
 export async function deliver(delivery: Delivery): Promise<Delivered> {
   const hashes = await verifiedHashes(delivery);
-  return unlessSkipped(delivery, () => send(delivery, hashes));
+  const sizeBytes = delivery.row.bytesTotal ?? null;
+  const route = sendingRoute(delivery.driver)?.route ?? 'SLICED';
+  return makeOnce(delivery, { sizeBytes, hashes, route }, () => send(delivery, hashes));
 }
 
 async function send(delivery: Delivery, hashes: Hashes & { readonly SHA256: string }): Promise<Delivered> {
@@ -32,8 +34,6 @@ async function send(delivery: Delivery, hashes: Hashes & { readonly SHA256: stri
     return { entry: await driver.adopt(plan, file, call), route: 'STREAMED', reason: sending.reason, hashes };
   }
 
-  const made = row.phase === COMMIT_PHASE ? await findMade(delivery, plan) : null;
-  if (made) return { entry: made, route: row.route ?? 'SLICED', reason: 'It was found made by a try before.', hashes };
   if (driver.instantUpload) {
     await keep(delivery, { phase: 'NEGOTIATING' });
     const entry = await driver.instantUpload(plan, call);

@@ -3,7 +3,7 @@ import { addMs } from '../lib/clock.ts';
 import { UnavailableError } from '../lib/errors.ts';
 import { Transfer, type TransferKind, type TransferState } from '../storage/entities/transfer.ts';
 import type { EntityManager } from '../storage/orm.ts';
-import { storedFailureOf } from './failures.ts';
+import { storedFailureOf, UNTRIED } from './failures.ts';
 import { rowOf } from './rows.ts';
 import {
   COMMIT_PHASE,
@@ -98,7 +98,7 @@ async function reopen(em: EntityManager, { id, state, listing }: Transfer, now: 
     phase: 'LISTING' as const,
     failure: null,
     finishedAt: null,
-    attempts: 0,
+    ...UNTRIED,
     runAfter: now,
     expiresAt: addMs(now, STATE_DEADLINES_MS.QUEUED),
     fence: raw('fence + 1'),
@@ -167,7 +167,7 @@ export async function spreadToItems(
     }
     case 'retry': {
       const phase = raw(`case when listing is null then 'RECEIVING' else 'LISTING' end`);
-      const fresh = { phase, attempts: 0, failure: null, finishedAt: null, expiresAt: null, runAfter: now };
+      const fresh = { phase, ...UNTRIED, failure: null, finishedAt: null, expiresAt: null, runAfter: now };
       await follow(em, { treeId: tree.id, state: 'FAILED' }, { state: 'QUEUED', ...fresh });
       return recount(em, tree.id);
     }
@@ -204,7 +204,7 @@ type ItemChanges = Parameters<typeof follow>[2];
 
 const allowed = (action: TransferAction): TransferState[] => [...statesBefore(action)];
 
-const resumed = (now: Date) => ({ runAfter: now, attempts: 0, expiresAt: null });
+const resumed = (now: Date) => ({ runAfter: now, ...UNTRIED, expiresAt: null });
 
 const NOT_COMMITTING = { $or: [{ phase: null }, { phase: { $ne: COMMIT_PHASE } }] };
 

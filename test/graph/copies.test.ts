@@ -235,7 +235,7 @@ describe('copies and moves between drives', () => {
     const skipped = await copy('SKIP');
     assert.deepEqual([skipped.transfer, skipped.entry.name, skipped.error], [null, 'note.txt', null]);
     await ended(await copy('RENAME'));
-    assert.deepEqual(cloud.account(c).tree(), { '/note.txt': 'old', '/note.txt (2)': 'new' });
+    assert.deepEqual(cloud.account(c).tree(), { '/note.txt': 'old', '/note (2).txt': 'new' });
     await ended(await copy('REPLACE'));
     assert.equal(cloud.account(c).tree()['/note.txt'], 'new');
   });

@@ -8,6 +8,7 @@ import { setImmediate } from 'node:timers/promises';
 import { local } from '../../src/drives/local/drive.ts';
 import { decodeGlobalId, encodeGlobalId } from '../../src/graph/ids.ts';
 import { Transfer } from '../../src/storage/entities/transfer.ts';
+import { ATTEMPTS_MAX } from '../../src/transfers/failures.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { type Loopback, type ReceivedRequest, startLoopback } from '../support/loopback.ts';
 import { linkAccount, memoryDrive } from '../support/memory-drive.ts';
@@ -198,6 +199,25 @@ describe('files behind addresses', { timeout: 120_000 }, () => {
     const from = Number(/^bytes=(\d+)-$/.exec(again?.headers.range ?? '')?.[1]);
     assert.ok(from > 0 && from <= 300_000, `it went on at ${from}`);
     assert.equal(again?.headers['if-range'], '"v1"');
+  });
+
+  it('come whole from a server that cuts the line after each 64 KiB, however often', async () => {
+    const piece = 64 * 1024;
+    const bytes = randomBytes(8 * piece);
+    reply = ({ headers: { range } }, response) => {
+      const from = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0);
+      const isEnd = from + piece >= bytes.length;
+      const length = { 'content-length': String(bytes.length - from) };
+      const head = from === 0 ? {} : { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` };
+      response.writeHead(from === 0 ? 200 : 206, { etag: '"v1"', ...head, ...length });
+      const sent = bytes.subarray(from, from + piece);
+      if (isEnd) response.end(sent);
+      else response.write(sent, () => response.destroy());
+    };
+    const done = await fetched('/pieces.bin');
+    assert.deepEqual([done.state, done.error], ['SUCCEEDED', null]);
+    assert.ok(done.attempts > ATTEMPTS_MAX, 'it was tried more often than what does not get on');
+    assert.deepEqual(await bytesOf(app, person, '/pieces.bin'), bytes);
   });
 
   it('begin anew when they have become others', async () => {

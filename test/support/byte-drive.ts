@@ -144,7 +144,9 @@ export function byteDrive({
               await begin('copyFromAccount');
               const from = account(source.accountId).nodes.get(source.ref);
               if (!from?.bytes) throw fault('not_found', 'There is no such file.');
-              return make(parentRef, name ?? from.entry.name, from.bytes, onConflict);
+              const made = make(parentRef, name ?? from.entry.name, from.bytes, onConflict);
+              await behaviour.after('copyFromAccount', accountId);
+              return made;
             },
           }
         : {}),
@@ -159,7 +161,11 @@ export function byteDrive({
               ([algorithm, hash]) => plan.hashes[algorithm as HashAlgorithm] === hash,
             );
           const held = instantHashes && [...accounts.values()].flatMap(({ nodes }) => [...nodes.values()]).find(has);
-          if (held) return { instant: make(plan.parentRef, plan.name, held.bytes, plan.onConflict) };
+          if (held) {
+            const instant = make(plan.parentRef, plan.name, held.bytes, plan.onConflict);
+            await behaviour.after('upload.begin', accountId);
+            return { instant };
+          }
           const state = newId();
           sessions.set(state, new Map());
           return { session: { sliceBytes, sliceCount: Math.ceil(plan.sizeBytes / sliceBytes), state } };

@@ -93,6 +93,7 @@ const TransferSchema = defineEntity({
     { name: 'transfers_of_user', properties: ['userId', 'treeId', 'id'] },
     { name: 'transfers_of_user_by_state', properties: ['userId', 'treeId', 'state', 'id'] },
     { name: 'transfers_of_tree', properties: ['treeId', 'state', 'id'] },
+    { name: 'transfers_claims', properties: ['accountId', 'claimedName'] },
   ],
   properties: {
     id: p.string().length(36).primary().onCreate(newId),
@@ -145,10 +146,17 @@ const TransferSchema = defineEntity({
     uploadMetadata: p.text().nullable(),
     /** The provider's upload session, as the driver gave it. */
     driverSession: p.json().$type<unknown>().nullable(),
+    /**
+     * The name that the drive is asked to make the entry under: kept before it is asked, so that whoever goes on after a
+     * lost answer looks there first. Null: it was not asked yet.
+     */
+    claimedName: p.string().length(255).nullable(),
     /** What came of it. */
     entryRef: p.text().nullable(),
     failure: p.json().$type<StoredFailure>().nullable(),
     attempts: p.integer().default(0),
+    /** Those of {@link attempts} since it last got on: these are bounded. */
+    attemptsStuck: p.integer().default(0),
     /** Grows with every stored change, for subscribers to drop what is old. */
     revision: p.integer().default(1),
     runAfter: p.datetime(),

@@ -1,0 +1,16 @@
+import { Migration } from '@mikro-orm/migrations';
+
+/** A name is kept before it is asked for; tries are counted since the last one that got on. */
+export class TransferClaims extends Migration {
+  override up(): void {
+    this.addSql(
+      `alter table "transfers" add "claimed_name" varchar(255) null, add "attempts_stuck" int not null default 0;`,
+    );
+    this.addSql(`create index "transfers_claims" on "transfers" ("account_id", "claimed_name");`);
+  }
+
+  override down(): void {
+    this.addSql(`drop index "transfers_claims";`);
+    this.addSql(`alter table "transfers" drop column "claimed_name", drop column "attempts_stuck";`);
+  }
+}
