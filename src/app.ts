@@ -74,7 +74,7 @@ import { Transfers } from './services/transfers.ts';
 import { UploadPlanner } from './services/upload-planner.ts';
 import { Uploads } from './services/uploads.ts';
 import { VaultKeys } from './services/vault-keys.ts';
-import { BlobStore } from './storage/blobs.ts';
+import { BlobStore } from './storage/blobs/store.ts';
 import { openStorage, type Storage } from './storage/orm.ts';
 import { createPostgresState, sweepSharedStates } from './storage/shared-state.ts';
 import { fileSource } from './transfers/file-source.ts';

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
 import { chmod, copyFile, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { MikroORM } from '@mikro-orm/sqlite';
 import { ConfigError } from '../lib/errors.ts';
 import { makeFolder } from '../lib/folders.ts';
+import { type BlobName, keyOf, nameOf } from './blobs/name.ts';
 import { databaseFault } from './fault.ts';
 
 /** What the database is called in a data folder, and so in a backup of one. */
@@ -54,7 +55,7 @@ export async function backUp({ dataDir, databasePath, target }: BackupPlan): Pro
   await rename(snapshot, join(target, DATABASE_FILE));
   await syncFolder(target);
   const needed = new Set(named.blobs);
-  for (const name of await blobNames(blobs.to)) if (!needed.has(name)) await unlink(pathOf(blobs.to, name));
+  for (const name of await blobNames(blobs.to)) if (!needed.has(name)) await unlink(join(blobs.to, name));
   const blobsCopied = before.copied + after.copied;
   const { size: databaseBytes } = await stat(join(target, DATABASE_FILE));
   return { databaseBytes, blobsCopied, blobsKept: Math.max(0, named.blobs.length - blobsCopied), spooled };
@@ -75,6 +76,7 @@ async function checkTarget(target: string, dataDir: string): Promise<void> {
 
 /** What the database named at the moment of its copy. */
 interface Named {
+  /** Where they are in their folder. */
   readonly blobs: readonly string[];
   readonly transfers: readonly string[];
 }
@@ -91,12 +93,15 @@ async function takeSnapshot(databasePath: string, snapshot: string): Promise<Nam
       `The database ${databasePath} is damaged (${checked?.quick_check}). Keep the backup of before.`,
     );
   }
-  const blobs = await execute<{ sha256: string }>(snapshot, ['select sha256 from blobs where reference_count > 0', []]);
+  const blobs = await execute<BlobName>(snapshot, [
+    'select sha256, generation from blobs where reference_count > 0',
+    [],
+  ]);
   const transfers = await execute<{ id: string }>(snapshot, [
     `select id from transfers where state in ('QUEUED', 'RUNNING', 'PAUSED', 'FAILED') and phase <> 'RECEIVING'`,
     [],
   ]);
-  return { blobs: blobs.map(({ sha256 }) => sha256), transfers: transfers.map(({ id }) => id) };
+  return { blobs: blobs.map(keyOf), transfers: transfers.map(({ id }) => id) };
 }
 
 /** On a connection of its own, which knows nothing of entities and migrates nothing. */
@@ -114,9 +119,7 @@ async function execute<Row>(path: string, [sql, parameters]: readonly [string, r
   }
 }
 
-const BLOB_NAME = /^[0-9a-f]{64}$/;
-const pathOf = (root: string, name: string): string => join(root, name.slice(0, 2), name.slice(2, 4), name);
-
+/** Where the blobs are in their folder. */
 async function blobNames(root: string): Promise<string[]> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(
     (error: NodeJS.ErrnoException) => {
@@ -124,7 +127,10 @@ async function blobNames(root: string): Promise<string[]> {
       throw error;
     },
   );
-  return entries.filter((entry) => entry.isFile() && BLOB_NAME.test(entry.name)).map(({ name }) => name);
+  return entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(root, join(parentPath, name)).replaceAll(sep, '/'))
+    .filter((path) => nameOf(path) !== null);
 }
 
 /** Copies what is not there yet: a file of that name has these bytes. Of `vanishing` ones those that are gone are left out. */
@@ -135,11 +141,11 @@ async function copyBlobs(
 ): Promise<{ readonly copied: number }> {
   let copied = 0;
   for (const name of names) {
-    const source = pathOf(from, name);
+    const source = join(from, name);
     const size = await sizeOf(source);
-    const there = await sizeOf(pathOf(to, name));
+    const there = await sizeOf(join(to, name));
     if (there !== null && (size === null || size === there)) continue;
-    if (await copyWhole(source, pathOf(to, name))) copied += 1;
+    if (await copyWhole(source, join(to, name))) copied += 1;
     else if (kind === 'whole') throw new ConfigError(`The file ${source} is missing, though the database names it.`);
   }
   return { copied };

@@ -16,7 +16,7 @@ import { Hub } from '../../src/events/hub.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { BlobStore } from '../../src/storage/blobs.ts';
+import { BlobStore } from '../../src/storage/blobs/store.ts';
 import { Transfer } from '../../src/storage/entities/transfer.ts';
 import { openStorage } from '../../src/storage/orm.ts';
 import { openTransfers } from '../../src/transfers/open.ts';

@@ -11,7 +11,7 @@ import { openDrive } from '../../src/drives/open.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { BlobStore } from '../../src/storage/blobs.ts';
+import { BlobStore } from '../../src/storage/blobs/store.ts';
 import { openStorage } from '../../src/storage/orm.ts';
 
 const [folder = '', id = '', run = ''] = process.argv.slice(2);

@@ -15,6 +15,7 @@ export const createReading = (local: LocalContext) =>
       const end = Math.min(range?.end ?? sizeBytes - 1, sizeBytes - 1);
       if (range && !(Number.isSafeInteger(start) && start >= 0 && start <= end))
         throw localError('invalid_argument', `The range is not within the file's ${sizeBytes} bytes.`);
-      return local.blobs.read({ sha256: row.blob_hash, sizeBytes }, { start, end }, signal);
+      const blob = { sha256: row.blob_hash, generation: row.generation, sizeBytes };
+      return local.blobs.read(blob, { start, end }, signal);
     },
   }) satisfies Partial<Driver>;

@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
-import type { BlobStore } from '../../storage/blobs.ts';
+import type { BlobStore } from '../../storage/blobs/store.ts';
 import type { Storage } from '../../storage/orm.ts';
 import type { DriveChange, EntryKind } from '../driver.ts';
 

@@ -12,7 +12,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { newId } from '../../lib/ids.ts';
 import { createLog } from '../../lib/log.ts';
 import { Secret } from '../../lib/secret.ts';
-import { BlobStore } from '../../storage/blobs.ts';
+import { BlobStore } from '../../storage/blobs/store.ts';
 import { openStorage, type Storage } from '../../storage/orm.ts';
 import { createRoot } from './root.ts';
 import { sweepLocalDrives } from './sweep.ts';

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { access, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type LocalFixture, openLocalFixture } from '../../../test/conformance/fixtures/local.ts';
 import { bytesOf, call, everyItem, FIRST_PAGE, failure, Subject } from '../../../test/conformance/subject.ts';
 import { DATABASES } from '../../../test/support/databases.ts';
 import { listing } from '../../../test/support/listing.ts';
 import { systemClock } from '../../lib/clock.ts';
-import type { BlobStore } from '../../storage/blobs.ts';
+import { keyOf } from '../../storage/blobs/name.ts';
+import type { BlobStore } from '../../storage/blobs/store.ts';
 import type { DriveEntry } from '../driver.ts';
 import { openDrive } from '../open.ts';
 import { local } from './drive.ts';
@@ -247,7 +249,7 @@ for (const database of DATABASES) {
         const blobs = new Proxy(fixture.blobs, {
           get(target, key) {
             if (key === 'adopt') return () => Promise.reject(full);
-            if (key === 'freeBytes') return () => Promise.resolve(10);
+            if (key === 'incomingBytes') return () => Promise.resolve(10);
             const value: unknown = Reflect.get(target, key, target);
             return typeof value === 'function' ? value.bind(target) : value;
           },
@@ -290,7 +292,7 @@ for (const database of DATABASES) {
 
     it('notices lost bytes when they are read', async () => {
       const file = await drive.put((await drive.newFolder()).ref, 'a.txt', 'to be lost');
-      await rm(fixture.blobs.pathOf(file.hashes.SHA256 ?? ''));
+      await rm(join(fixture.folder, 'blobs', keyOf({ sha256: file.hashes.SHA256 ?? '', generation: null })));
       await failure(drive.driver.read(file.ref, null, call), 'corrupted');
     });
 

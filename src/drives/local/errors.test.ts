@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { BlobDamagedError } from '../../storage/blobs.ts';
+import { BlobDamagedError, BlobStoreError, BlobSweptError } from '../../storage/blobs/errors.ts';
 import { DriveError } from '../errors.ts';
 import { classify, localError } from './errors.ts';
 
@@ -31,6 +31,24 @@ describe('what the disk and the database say', () => {
   it('is corrupted when bytes are damaged, and cancelled when the caller went away', () => {
     assert.equal(classify(new BlobDamagedError('3 bytes of /srv/data/secret'))?.category, 'corrupted');
     assert.equal(classify(AbortSignal.abort().reason)?.category, 'cancelled');
+  });
+
+  for (const [fault, category, retryable] of [
+    ['busy', 'rate_limited', true],
+    ['unavailable', 'unavailable', true],
+    ['denied', 'unavailable', true],
+    ['full', 'quota_exceeded', false],
+    ['tooLarge', 'too_large', false],
+  ] as const) {
+    it(`is ${category} when the store of blobs is ${fault}, and shows none of its words`, () => {
+      const error = classify(new BlobStoreError(fault, 'the bucket secret'));
+      assert.deepEqual([error?.category, error?.retryable], [category, retryable]);
+      assert.doesNotMatch(error?.message ?? '', /secret/);
+    });
+  }
+
+  it('may pass when a sweep was quicker', () => {
+    assert.equal(classify(new BlobSweptError('gone'))?.retryable, true);
   });
 
   it('stays what it is when it is a DriveError', () => {

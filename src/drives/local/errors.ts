@@ -1,5 +1,5 @@
 import { DeadlockException, LockWaitTimeoutException, UniqueConstraintViolationException } from '@mikro-orm/core';
-import { BlobDamagedError } from '../../storage/blobs.ts';
+import { BlobDamagedError, BlobStoreError, type BlobStoreFault, BlobSweptError } from '../../storage/blobs/errors.ts';
 import { DriveError, type DriveErrorCategory, type DriveErrorInit } from '../errors.ts';
 
 export const PROVIDER = 'LOCAL';
@@ -16,6 +16,15 @@ export const notFound = (what = 'entry'): DriveError =>
 
 export const badCursor = (): DriveError =>
   localError('invalid_argument', 'The cursor does not belong to this listing. Begin again without one.');
+
+/** What a store of blobs across a network does not do, as it is told to a user; its own words are the cause. */
+const OF_STORE: Readonly<Record<BlobStoreFault, readonly [DriveErrorCategory, string]>> = {
+  busy: ['rate_limited', "The server's file store is busy. Try again in a moment."],
+  unavailable: ['unavailable', "The server's file store does not answer just now. Try again in a moment."],
+  denied: ['unavailable', "The server's file store refuses this server. Its operator must look at the settings."],
+  full: ['quota_exceeded', "The server's file store is full. Free some space and try again."],
+  tooLarge: ['too_large', "The file is larger than the server's file store takes."],
+};
 
 const DISK_FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL', '53100']);
 const DATABASE_AWAY: ReadonlySet<string> = new Set([
@@ -37,6 +46,12 @@ export function classify(error: unknown): DriveError | null {
   if (error instanceof DriveError) return error;
   if (error instanceof BlobDamagedError)
     return localError('corrupted', 'The stored bytes of this file are damaged.', { cause: error });
+  if (error instanceof BlobStoreError) {
+    const [category, message] = OF_STORE[error.fault];
+    return localError(category, message, { cause: error });
+  }
+  if (error instanceof BlobSweptError)
+    return localError('unavailable', 'The bytes took too long to be kept. Try again.', { cause: error });
   if (error instanceof UniqueConstraintViolationException)
     return localError('conflict', 'Something else changed this folder just now. Try again.', { cause: error });
   if (!(error instanceof Error)) return null;

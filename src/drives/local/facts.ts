@@ -19,7 +19,7 @@ export const createFacts = (local: LocalContext) =>
       };
     },
 
-    /** Used is what the recycle bin holds too; the categories count what is live. The disk is everybody's. */
+    /** Used is what the recycle bin holds too; the categories count what is live. The disk is everybody's, a store has no end. */
     async usage({ signal }) {
       const em = local.storage.fork(signal);
       const live = await query<{ category: FileCategory; count: string; bytes: string }>(
@@ -37,7 +37,7 @@ export const createFacts = (local: LocalContext) =>
       const usedBytes = live.reduce((sum, { bytes }) => sum + Number(bytes), Number(hidden?.bytes ?? 0));
       const freeBytes = await local.blobs.freeBytes();
       return {
-        totalBytes: usedBytes + freeBytes,
+        totalBytes: freeBytes === null ? null : usedBytes + freeBytes,
         usedBytes,
         freeBytes,
         byCategory: live.map(({ category, count, bytes }) => ({

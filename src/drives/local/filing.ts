@@ -28,11 +28,12 @@ export async function fileBytes(
   const { SHA256: sha256, MD5: md5, SHA1: sha1, CRC32: crc32 } = file.hashes;
   const whole = { path: file.path, sizeBytes: file.sizeBytes, sha256, md5, sha1, crc32 };
   const done = await findAttempt(local, plan);
-  if (!done) await local.blobs.settle(whole);
   const entry =
     done ??
-    (await change(local, call, (em, note) =>
-      putFile(em, local, note, plan, { sha256, takeBytes: () => local.blobs.adopt(em, whole) }),
+    (await local.blobs.keep(whole, call.signal, (settled) =>
+      change(local, call, (em, note) =>
+        putFile(em, local, note, plan, { sha256, takeBytes: () => local.blobs.adopt(em, settled) }),
+      ),
     ));
   await rm(file.path, { force: true });
   return entry;

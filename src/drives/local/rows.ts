@@ -25,10 +25,13 @@ export interface EntryRow {
   readonly md5: string | null;
   readonly sha1: string | null;
   readonly crc32: string | null;
+  /** Of its blob. */
+  readonly generation: string | null;
 }
 
 export const ENTRY_COLUMNS = `e.id, e.parent_id, e.kind, e.name, e.name_key, e.size_bytes, e.blob_hash, e.mime_type,
-  e.category, e.revision, e.created_at, e.modified_at, e.hidden_by, e.trashed_at, b.md5, b.sha1, b.crc32`;
+  e.category, e.revision, e.created_at, e.modified_at, e.hidden_by, e.trashed_at, b.md5, b.sha1, b.crc32,
+  b.generation`;
 export const ENTRY_TABLES = 'local_entries e left join blobs b on b.sha256 = e.blob_hash';
 
 /** The rows of a query; outside a transaction from the read connection. */

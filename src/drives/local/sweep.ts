@@ -1,4 +1,4 @@
-import { SWEEP_LIMITS, type SweepLimits } from '../../storage/blobs.ts';
+import { SWEEP_LIMITS, type SweepLimits } from '../../storage/blobs/store.ts';
 import type { LocalServices } from './context.ts';
 import { reap } from './hidden.ts';
 

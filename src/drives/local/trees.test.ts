@@ -5,7 +5,7 @@ import { type LocalFixture, openLocalFixture } from '../../../test/conformance/f
 import { call, FIRST_PAGE, failure, Subject } from '../../../test/conformance/subject.ts';
 import { DATABASES } from '../../../test/support/databases.ts';
 import { newId } from '../../lib/ids.ts';
-import { SWEEP_LIMITS } from '../../storage/blobs.ts';
+import { SWEEP_LIMITS } from '../../storage/blobs/store.ts';
 import { LocalEntry } from '../../storage/entities/local-drive.ts';
 import type { Storage } from '../../storage/orm.ts';
 import type { DriveEntry } from '../driver.ts';

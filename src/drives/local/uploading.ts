@@ -29,7 +29,7 @@ const createUpload = (local: LocalContext): SlicedUpload => ({
     const there = (await findAttempt(local, plan)) ?? (await existingSpot(local, plan, call));
     const instant = there ?? (await instantUpload(local, plan, call));
     if (instant) return { instant };
-    if (plan.sizeBytes > (await local.blobs.freeBytes()))
+    if (plan.sizeBytes > (await local.blobs.incomingBytes()))
       throw localError('quota_exceeded', "The file is larger than the free space on the server's disk.");
 
     const state: SessionState = { id: newId() };

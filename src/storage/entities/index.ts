@@ -2,7 +2,7 @@ import { Account } from './account.ts';
 import { DirectLink, DownloadCount, DownloadTicket } from './download.ts';
 import { ApiKey, Invitation, PasswordReset, Session, User } from './identity.ts';
 import { DeviceLink, PendingAuthorization } from './linking.ts';
-import { Blob, LocalChange, LocalEntry } from './local-drive.ts';
+import { Blob, BlobArrival, LocalChange, LocalEntry } from './local-drive.ts';
 import { OfflineFollow, OfflineTask } from './offline-task.ts';
 import { AuditRecord, IdempotencyRecord, SharedStateRow } from './operations.ts';
 import { Share } from './share.ts';
@@ -22,6 +22,7 @@ export const ENTITIES = [
   PendingAuthorization,
   LocalEntry,
   Blob,
+  BlobArrival,
   LocalChange,
   Transfer,
   TransferSlice,

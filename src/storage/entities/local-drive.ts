@@ -69,6 +69,8 @@ const BlobSchema = defineEntity({
   tableName: 'blobs',
   properties: {
     sha256: p.string().length(64).primary(),
+    /** The second part of its name in a store across a network; null in a folder. */
+    generation: p.string().length(16).nullable(),
     sizeBytes: p.bigint('number'),
     /** Entries that refer to it. At 0 a sweep removes the bytes after a grace period. */
     referenceCount: p.integer(),
@@ -82,6 +84,19 @@ const BlobSchema = defineEntity({
 });
 export class Blob extends BlobSchema.class {}
 BlobSchema.setClass(Blob);
+
+/** Bytes on their way into a store across a network: an object may be there, and no blob refers to it yet. */
+const BlobArrivalSchema = defineEntity({
+  name: 'BlobArrival',
+  tableName: 'blob_arrivals',
+  properties: {
+    generation: p.string().length(16).primary(),
+    sha256: p.string().length(64),
+    begunAt: p.datetime().index(),
+  },
+});
+export class BlobArrival extends BlobArrivalSchema.class {}
+BlobArrivalSchema.setClass(BlobArrival);
 
 export const CHANGE_KINDS = ['CREATED', 'MODIFIED', 'MOVED', 'DELETED'] as const;
 export type ChangeKind = (typeof CHANGE_KINDS)[number];

@@ -4,13 +4,17 @@ import { access, mkdir, mkdtemp, readdir, rm, stat, truncate, utimes, writeFile 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { DATABASES, type TestStorage } from '../../test/support/databases.ts';
-import { BlobDamagedError, BlobStore, type WholeFile } from './blobs.ts';
-import type { Storage } from './orm.ts';
+import { DATABASES, type TestStorage } from '../../../test/support/databases.ts';
+import type { Storage } from '../orm.ts';
+import { BlobDamagedError } from './errors.ts';
+import { keyOf } from './name.ts';
+import type { WholeFile } from './room.ts';
+import { BlobStore } from './store.ts';
 
 const HOUR_MS = 3_600_000;
 const LIMITS = { unreferencedMs: HOUR_MS, strayMs: 24 * HOUR_MS };
 const never = new AbortController().signal;
+const stored = ({ sha256, sizeBytes }: WholeFile) => ({ sha256, sizeBytes, generation: null });
 
 for (const database of DATABASES) {
   describe(`blobs (${database.dialect})`, { skip: database.skip }, () => {
@@ -37,10 +41,7 @@ for (const database of DATABASES) {
       const file = await spool('some bytes');
       await adopt(file);
       await assert.rejects(access(file.path));
-      assert.equal(
-        blobs.pathOf(file.sha256),
-        join(folder, 'blobs', file.sha256.slice(0, 2), file.sha256.slice(2, 4), file.sha256),
-      );
+      await access(join(folder, 'blobs', file.sha256.slice(0, 2), file.sha256.slice(2, 4), file.sha256));
       assert.equal(await content(file), 'some bytes');
       assert.equal(await references(file), 1);
     });
@@ -77,32 +78,32 @@ for (const database of DATABASES) {
     it('gives the bytes of a range, and an empty blob as nothing', async () => {
       const file = await spool('0123456789');
       await adopt(file);
-      const stream = await blobs.read(file, { start: 3, end: 5 }, never);
+      const stream = await blobs.read(stored(file), { start: 3, end: 5 }, never);
       assert.equal(Buffer.concat(await stream.toArray()).toString(), '345');
       const empty = await spool('');
       await adopt(empty);
-      assert.deepEqual(await (await blobs.read(empty, { start: 0, end: -1 }, never)).toArray(), []);
+      assert.deepEqual(await (await blobs.read(stored(empty), { start: 0, end: -1 }, never)).toArray(), []);
     });
 
     it('refuses a spooled file of another length than it says', async () => {
       const file = await spool('ten bytes!');
-      await assert.rejects(blobs.settle({ ...file, sizeBytes: 11 }), BlobDamagedError);
-      await assert.rejects(blobs.settle({ ...file, path: join(folder, 'nowhere') }), BlobDamagedError);
+      await assert.rejects(adopt({ ...file, sizeBytes: 11 }), BlobDamagedError);
+      await assert.rejects(adopt({ ...file, path: join(folder, 'nowhere') }), BlobDamagedError);
     });
 
     it('notices bytes that were lost or cut on the disk', async () => {
       const file = await spool('precious');
       await adopt(file);
-      await truncate(blobs.pathOf(file.sha256), 3);
+      await truncate(pathOf(file), 3);
       await assert.rejects(content(file), BlobDamagedError);
-      await rm(blobs.pathOf(file.sha256));
+      await rm(pathOf(file));
       await assert.rejects(content(file), BlobDamagedError);
     });
 
     it('mends a damaged blob when its bytes come again', async () => {
       const file = await spool('precious');
       await adopt(file);
-      await truncate(blobs.pathOf(file.sha256), 3);
+      await truncate(pathOf(file), 3);
       await adopt(await spool('precious'));
       assert.equal(await content(file), 'precious');
     });
@@ -110,7 +111,7 @@ for (const database of DATABASES) {
     it('leaves a reader its bytes while they are removed', async () => {
       const file = await spool('x'.repeat(1_000_000));
       await adopt(file);
-      const stream = await blobs.read(file, { start: 0, end: file.sizeBytes - 1 }, never);
+      const stream = await blobs.read(stored(file), { start: 0, end: file.sizeBytes - 1 }, never);
       await storage.transaction((em) => blobs.count(em, new Map([[file.sha256, -1]])));
       now = new Date(now.getTime() + 2 * HOUR_MS);
       assert.equal(await blobs.sweep(LIMITS), 1);
@@ -120,29 +121,17 @@ for (const database of DATABASES) {
     describe('a crash', () => {
       it('before the commit leaves no row, and the next try finds the bytes in place', async () => {
         const file = await spool('crashed');
-        await assert.rejects(
-          storage.transaction(async (em) => {
-            await blobs.adopt(em, file);
-            throw new Error('killed');
-          }),
-          /killed/,
-        );
+        await assert.rejects(dieBeforeCommit(file), /killed/);
         assert.equal(await references(file), null);
         await assert.rejects(access(file.path));
-        await blobs.settle(file);
-        await storage.transaction((em) => blobs.adopt(em, file));
+        await adopt(file);
         assert.equal(await references(file), 1);
         assert.equal(await content(file), 'crashed');
       });
 
       it('leaves a file without a row, which the sweep removes when it is old', async () => {
         const file = await spool('stray');
-        await assert.rejects(
-          storage.transaction(async (em) => {
-            await blobs.adopt(em, file);
-            throw new Error('killed');
-          }),
-        );
+        await assert.rejects(dieBeforeCommit(file), /killed/);
         assert.equal(await blobs.sweep(LIMITS), 0);
         now = new Date(now.getTime() + 2 * LIMITS.strayMs);
         assert.equal(await blobs.sweep(LIMITS), 1);
@@ -182,9 +171,10 @@ for (const database of DATABASES) {
           await storage.transaction((em) => blobs.count(em, new Map([[file.sha256, -1]])));
           now = new Date(now.getTime() + 2 * HOUR_MS);
           const again = await spool(`round ${round}`);
-          await blobs.settle(again);
-          const readopted = storage.transaction((em) => blobs.adopt(em, again));
-          await Promise.all([blobs.sweep(LIMITS), readopted, blobs.sweep(LIMITS)]);
+          const readopted = blobs.keep(again, never, async (settled) => {
+            await Promise.all([blobs.sweep(LIMITS), storage.transaction((em) => blobs.adopt(em, settled))]);
+          });
+          await Promise.all([readopted, blobs.sweep(LIMITS)]);
           assert.equal(await references(file), 1);
           assert.equal(await content(file), `round ${round}`);
         }
@@ -192,14 +182,16 @@ for (const database of DATABASES) {
 
       it('that removes strays waits for whoever is just taking one', async () => {
         const file = await spool('taken in time');
-        await mkdir(dirname(blobs.pathOf(file.sha256)), { recursive: true });
-        await writeFile(blobs.pathOf(file.sha256), 'taken in time');
+        await mkdir(dirname(pathOf(file)), { recursive: true });
+        await writeFile(pathOf(file), 'taken in time');
         now = new Date(now.getTime() + 2 * LIMITS.strayMs);
         const swept = Promise.withResolvers<unknown>();
-        await storage.transaction(async (em) => {
-          await blobs.adopt(em, file);
-          swept.resolve(blobs.sweep(LIMITS)); // Begun while the row is not committed; it must wait for it.
-        });
+        await blobs.keep(file, never, (settled) =>
+          storage.transaction(async (em) => {
+            await blobs.adopt(em, settled);
+            swept.resolve(blobs.sweep(LIMITS)); // Begun while the row is not committed; it must wait for it.
+          }),
+        );
         await swept.promise;
         assert.equal(await references(file), 1);
         assert.equal(await content(file), 'taken in time');
@@ -226,7 +218,7 @@ for (const database of DATABASES) {
     });
 
     it('tells the free space, also before there is a folder', async () => {
-      assert.ok((await blobs.freeBytes()) > 0);
+      assert.ok(((await blobs.freeBytes()) ?? 0) > 0);
       assert.equal((await stat(join(folder, 'blobs'))).mode & 0o777, 0o700);
     });
 
@@ -236,13 +228,21 @@ for (const database of DATABASES) {
       return { path, sizeBytes: Buffer.byteLength(text), sha256: createHash('sha256').update(text).digest('hex') };
     }
 
-    async function adopt(file: WholeFile): Promise<void> {
-      await blobs.settle(file);
-      await storage.transaction((em) => blobs.adopt(em, file));
-    }
+    const adopt = (file: WholeFile): Promise<void> =>
+      blobs.keep(file, never, (settled) => storage.transaction((em) => blobs.adopt(em, settled)));
+
+    const dieBeforeCommit = (file: WholeFile): Promise<void> =>
+      blobs.keep(file, never, (settled) =>
+        storage.transaction(async (em) => {
+          await blobs.adopt(em, settled);
+          throw new Error('killed');
+        }),
+      );
+
+    const pathOf = ({ sha256 }: WholeFile): string => join(folder, 'blobs', keyOf({ sha256, generation: null }));
 
     async function content(file: WholeFile): Promise<string> {
-      const stream = await blobs.read(file, { start: 0, end: file.sizeBytes - 1 }, never);
+      const stream = await blobs.read(stored(file), { start: 0, end: file.sizeBytes - 1 }, never);
       return Buffer.concat(await stream.toArray()).toString();
     }
 
