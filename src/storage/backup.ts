@@ -93,15 +93,16 @@ async function takeSnapshot(databasePath: string, snapshot: string): Promise<Nam
       `The database ${databasePath} is damaged (${checked?.quick_check}). Keep the backup of before.`,
     );
   }
-  const blobs = await execute<BlobName>(snapshot, [
-    'select sha256, generation from blobs where reference_count > 0',
-    [],
-  ]);
+  // All columns: a database that is backed up before its migration has fewer.
+  const blobs = await execute<Partial<BlobName>>(snapshot, ['select * from blobs where reference_count > 0', []]);
   const transfers = await execute<{ id: string }>(snapshot, [
     `select id from transfers where state in ('QUEUED', 'RUNNING', 'PAUSED', 'FAILED') and phase <> 'RECEIVING'`,
     [],
   ]);
-  return { blobs: blobs.map(keyOf), transfers: transfers.map(({ id }) => id) };
+  return {
+    blobs: blobs.map(({ sha256 = '', generation = null }) => keyOf({ sha256, generation })),
+    transfers: transfers.map(({ id }) => id),
+  };
 }
 
 /** On a connection of its own, which knows nothing of entities and migrates nothing. */
