@@ -326,7 +326,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     linkSaving,
     shares,
     shareLists,
-    media: new Media({ accounts, entries, playlists, links }),
+    media: new Media({ accounts, entries, playlists, links, allowances }),
     playlists,
     offlineTasks,
     offlineTorrents,

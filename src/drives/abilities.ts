@@ -38,7 +38,7 @@ const ABILITY_ACTS = {
   MEDIA_PROGRESS: ['media.progress', 'media.saveProgress'],
   CHANGES: ['changes'],
   PROVIDER_DIRECT_LINK: ['link'],
-  TRANSCODE: ['media.transcode', 'media.deleteVersions'],
+  TRANSCODE: ['media.transcode', 'media.deleteVersions', 'media.openDownload'],
 } as const satisfies Record<string, readonly Operation[]>;
 
 export type Ability = keyof typeof ABILITY_ACTS;

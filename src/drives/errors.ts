@@ -20,8 +20,15 @@ import {
 // Defined in lib, because the transport below throws it too.
 export * from '../lib/drive-error.ts';
 
-/** Acts that need traffic, and no space. */
-const TRAFFIC_ACTS: ReadonlySet<string> = new Set(['read', 'link', 'media.openPlaylist', 'media.playlist']);
+/** Acts that need traffic, or space that the provider has for this alone. */
+const TRAFFIC_ACTS: ReadonlySet<string> = new Set([
+  'read',
+  'link',
+  'media.openPlaylist',
+  'media.playlist',
+  'media.openDownload',
+  'media.readDownload',
+]);
 
 /** The same failure as the API tells it. `accountId` is the drive's account. */
 export function domainErrorOf(error: DriveError, accountId: string, now: Date): DomainError {
@@ -49,7 +56,7 @@ export function domainErrorOf(error: DriveError, accountId: string, now: Date): 
     case 'permission_denied':
       return new PermissionDeniedError(error.message, init);
     case 'quota_exceeded':
-      // What reading uses up is no space: who reads learns what to do about it.
+      // What reading uses up is no space of the drive: who reads learns what to do about it.
       if (TRAFFIC_ACTS.has(error.operation ?? '')) return new ProviderError(error.message, { ...error, ...init });
       return new StorageFullError(error.message, init);
     case 'rate_limited':

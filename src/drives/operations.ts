@@ -55,6 +55,8 @@ export const LOOKS: ReadonlySet<string> = new Set<Operation>([
   'media.openPlaylist',
   'media.readPlaylist',
   'media.readPart',
+  'media.openDownload',
+  'media.readDownload',
   'media.subtitles',
   'media.info',
   'media.versions',

@@ -1,4 +1,5 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { create as contentDisposition } from 'content-disposition';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { MEDIA_PATH, type MediaAnswer, type Playlists } from '../services/playlists.ts';
@@ -19,7 +20,7 @@ export interface MediaRouteOptions {
   readonly log: Logger;
 }
 
-/** `GET /media/:address`: a playlist, or something that one names. */
+/** `GET /media/:address`: a playlist, something that one names, or a download of a medium. */
 export const createMediaRoute = (options: MediaRouteOptions): Route => ({
   path: MEDIA_PATH,
   cors: FILE_CORS,
@@ -45,10 +46,11 @@ async function send(
     response.writeHead(200, headers).end(method === 'HEAD' ? undefined : body);
     return;
   }
-  const { bytes, sizeBytes, mimeType, range } = answer;
+  const { bytes, sizeBytes, mimeType, range, fileName } = answer;
   const headers: OutgoingHttpHeaders = {
     ...SAFETY_HEADERS,
     'content-type': contentTypeOf(mimeType),
+    ...(fileName === null ? {} : { 'content-disposition': contentDisposition(fileName, { type: 'attachment' }) }),
     ...(sizeBytes === null ? {} : { 'content-length': sizeBytes }),
   };
   if (method === 'HEAD') {

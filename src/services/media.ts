@@ -3,12 +3,14 @@ import type {
   DriveMediaVersion,
   DriveSubtitle,
   DriveThumbnail,
+  MediaDownloadKind,
   MediaProgress,
 } from '../drives/contract/media.ts';
 import type { CallContext, ProviderLink } from '../drives/driver.ts';
 import { categoryOf } from '../drives/shared/categories.ts';
-import { InvalidInputError, UnsupportedError } from '../lib/errors.ts';
+import { type Allowance, InvalidInputError, UnsupportedError } from '../lib/errors.ts';
 import type { Accounts } from './accounts.ts';
+import type { DownloadAllowances } from './allowance.ts';
 import { type Entries, type EntryTarget, type EntryView, uncancelled } from './entries.ts';
 import type { Links } from './links.ts';
 import type { Playlists } from './playlists.ts';
@@ -39,7 +41,15 @@ export const QUALITY_LENGTH_MAX = 64;
 /** Beyond any film: a month, in seconds. */
 const POSITION_SECONDS_MAX = 31 * 86_400;
 
+/** A download at an address that any client can open. */
+export interface MediaDownloadView {
+  readonly url: string;
+  readonly name: string;
+  readonly expiresAt: Date;
+}
+
 export interface MediaOptions {
+  readonly allowances: DownloadAllowances;
   readonly accounts: Accounts;
   readonly entries: Entries;
   readonly playlists: Playlists;
@@ -52,8 +62,10 @@ export class Media {
   readonly #entries: Entries;
   readonly #playlists: Playlists;
   readonly #links: Links;
+  readonly #allowances: DownloadAllowances;
 
-  constructor({ accounts, entries, playlists, links }: MediaOptions) {
+  constructor({ accounts, entries, playlists, links, allowances }: MediaOptions) {
+    this.#allowances = allowances;
     this.#accounts = accounts;
     this.#entries = entries;
     this.#playlists = playlists;
@@ -139,6 +151,25 @@ export class Media {
     if (entry.kind !== 'FILE') throw InvalidInputError.at('input.file', 'must be a file, and is a folder');
     await run('media.transcode', entry.ref, quality, call);
     return { account, entry };
+  }
+
+  /**
+   * Gives the right to what the provider has of a film for download, and charges it to the viewer's daily allowance: once,
+   * however often it is used. Nothing is charged while the provider still packs it.
+   * @throws AllowanceExceededError; InvalidInputError, NotFoundError, UnsupportedError; what the drive throws.
+   */
+  async createDownload(
+    viewer: Viewer,
+    file: EntryTarget,
+    kind: MediaDownloadKind,
+  ): Promise<{ readonly download: MediaDownloadView; readonly allowance: Allowance }> {
+    const call = uncancelled();
+    const { account, entry, run } = await this.#entries.resolve(viewer, file, call);
+    if (entry.kind !== 'FILE') throw InvalidInputError.at('input.file', 'must be a file, and is a folder');
+    const opened = await run('media.openDownload', entry.ref, kind, call);
+    const { path, expiresAt } = this.#playlists.download(viewer, account.id, opened);
+    const allowance = await this.#allowances.charge(viewer.userId);
+    return { download: { url: this.#links.absolute(path), name: opened.name, expiresAt }, allowance };
   }
 
   /**

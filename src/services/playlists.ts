@@ -1,7 +1,7 @@
 import { extname } from 'node:path/posix';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import type { DrivePart, DriveSubtitle } from '../drives/contract/media.ts';
+import type { DrivePart, DriveSubtitle, OpenMediaDownload } from '../drives/contract/media.ts';
 import type { ByteRange, CallContext } from '../drives/driver.ts';
 import { addMs, type Clock } from '../lib/clock.ts';
 import { NotFoundError, ProviderError, UnsupportedError } from '../lib/errors.ts';
@@ -37,6 +37,8 @@ const CLAIMS = z.object({
   url: z.string().optional(),
   /** The part is a playlist itself. */
   nested: z.boolean().optional(),
+  /** How the driver reads a download, and what the file is called; there in place of the others. */
+  download: z.object({ state: z.unknown(), name: z.string() }).optional(),
 });
 type Claims = z.infer<typeof CLAIMS>;
 type Right = Pick<Claims, 'userId' | 'grantId' | 'accountId' | 'until'>;
@@ -50,7 +52,12 @@ export interface MediaAddress {
 /** What an address gives. */
 export type MediaAnswer =
   | { readonly kind: 'playlist'; readonly text: string }
-  | ({ readonly kind: 'part'; readonly range: ByteRange | null } & DrivePart);
+  | ({
+      readonly kind: 'part';
+      readonly range: ByteRange | null;
+      /** What to save it as; null: it is for a player. */
+      readonly fileName: string | null;
+    } & DrivePart);
 
 export interface PlaylistsOptions {
   readonly storage: Storage;
@@ -90,6 +97,13 @@ export class Playlists {
     return { path: this.#pathOf({ ...right, url }, `.${format}`), expiresAt: new Date(right.until) };
   }
 
+  /** The address of a download that the drive opened. */
+  download(viewer: Viewer, accountId: string, { state, name }: OpenMediaDownload): MediaAddress {
+    const right = this.#rightOf(viewer, accountId, null);
+    const path = this.#pathOf({ ...right, download: { state, name } }, extensionOfName(name));
+    return { path, expiresAt: new Date(right.until) };
+  }
+
   /**
    * What an address leads to.
    * @throws NotFoundError, with one message, when it is none, its time is over, or the right to it has ended; ProviderError
@@ -107,10 +121,15 @@ export class Playlists {
 
   async #readFrom(
     { account, driver: { media } }: OpenAccount,
-    { state, url, nested = false, ...right }: Claims,
+    { state, url, nested = false, download, ...right }: Claims,
     range: ByteRange | null,
     call: CallContext,
   ): Promise<MediaAnswer> {
+    if (download) {
+      const part = await media?.readDownload?.(download.state, range, call);
+      if (!part) throw new NotFoundError('There is no such download any more.');
+      return { ...part, kind: 'part', range: part.isWhole ? null : range, fileName: download.name };
+    }
     if (url === undefined) {
       const playlist = await media?.readPlaylist?.(state, call);
       if (!playlist || !isPlaylist(playlist.text)) throw noPlaylist(account.provider);
@@ -118,7 +137,7 @@ export class Playlists {
     }
     const part = await media?.readPart?.(url, nested ? null : range, call);
     if (!part) throw noPlaylist(account.provider);
-    if (!nested) return { kind: 'part', range, ...part };
+    if (!nested) return { kind: 'part', range, fileName: null, ...part };
     const text = await textOf(part.bytes);
     if (text === null || !isPlaylist(text)) throw noPlaylist(account.provider);
     return { kind: 'playlist', text: this.#rewritten(text, url, right) };
@@ -186,7 +205,11 @@ const FIND_GRANT = `
     (k.id is not null and k.revoked_at is null and (k.expires_at is null or k.expires_at > ?)))`;
 
 function extensionOf(url: string): string {
-  const extension = extname(new URL(url).pathname);
+  return extensionOfName(new URL(url).pathname);
+}
+
+function extensionOfName(name: string): string {
+  const extension = extname(name);
   return EXTENSION.test(extension) ? extension.toLowerCase() : '.bin';
 }
 

@@ -173,6 +173,8 @@ const EXAMPLE_ARGS: Readonly<Record<Operation, readonly unknown[]>> = {
   'media.openPlaylist': ['x', null],
   'media.readPlaylist': [{ path: '/x', type: 'x', adToken: null }],
   'media.readPart': ['https://media.example/x.ts', null],
+  'media.openDownload': ['x', 'ORIGINAL'],
+  'media.readDownload': [{ film: '1', kind: 'ORIGINAL', name: 'x' }, null],
   'media.subtitles': ['x'],
   'media.info': ['x'],
   'media.transcode': ['x', '720P'],

@@ -6,7 +6,7 @@ import { decodeIdOf, encodeEntryId } from '../../src/graph/ids.ts';
 import { systemTimer, type Timer } from '../../src/lib/timer.ts';
 import { type GraphqlAnswer, startTestApp, type TestApp } from '../support/app.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { type Person, registerUser } from '../support/people.ts';
+import { createApiKey, type Person, registerUser } from '../support/people.ts';
 import { patch, settled, startUpload } from '../support/uploads.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: tests read answers freely.
@@ -342,6 +342,53 @@ describe('an account at 123pan', { timeout: 170_000 }, () => {
     assert.equal((await mutate('deleteMediaVersions', 'file { name }', { file }, stranger)).code, 'NOT_FOUND');
     assert.equal((await mutate('deleteMediaVersions', 'file { name }', { file })).file.name, 'Film.mp4');
     assert.deepEqual(await versions(), []);
+  });
+
+  it('gives a film and the archive of its versions through this server only, to whom they are, and charges it', async () => {
+    const file = entryAt('/Film.mp4');
+    const fields = 'download { url name expiresAt } allowance { used }';
+    const download = (kind: string, who = person): Promise<Answer> =>
+      mutate('createMediaDownload', fields, { file, kind }, who);
+    assert.equal((await download('ORIGINAL')).code, 'NOT_FOUND', 'it was never brought there');
+    await mutate('transcodeFile', 'file { name }', { file, quality: '480P' });
+    const document = 'query ($f: EntryRef!) { entry(ref: $f) { ... on File { media { versions { state } } } } }';
+    for (let looks = 0; looks < 2; looks += 1) await ask(document, { f: file });
+
+    const before = (await ask('{ viewer { downloadAllowance { used } } }')).viewer.downloadAllowance.used;
+    fake.settings.packPolls = 99;
+    const packing = await download('VERSIONS');
+    assert.deepEqual([packing.code, packing.__typename], ['PROVIDER_FAILED', 'ProviderError'], JSON.stringify(packing));
+    fake.settings.packPolls = 0;
+    const [original, archive] = [await download('ORIGINAL'), await download('VERSIONS')];
+    assert.deepEqual([original.allowance.used, archive.allowance.used], [before + 1, before + 2]);
+    assert.equal((await download('ORIGINAL', stranger)).code, 'NOT_FOUND');
+    assert.equal((await download('VERSIONS', stranger)).code, 'NOT_FOUND');
+
+    const whole = await fetch(original.download.url);
+    assert.match(whole.headers.get('content-disposition') ?? '', /^attachment; filename="?Film\.mp4/);
+    assert.ok(Buffer.from(await whole.arrayBuffer()).equals(fake.bytesAt(user, '/Film.mp4') ?? Buffer.alloc(0)));
+    const part = await fetch(original.download.url, { headers: { range: 'bytes=5-9' } });
+    assert.deepEqual([part.status, part.headers.get('content-range')], [206, 'bytes 5-9/*']);
+    assert.equal((await part.arrayBuffer()).byteLength, 5);
+
+    const { url } = archive.download;
+    assert.ok(url.startsWith(`${app.url}/media/`), 'no address of 123pan is given away');
+    const zip = await fetch(url);
+    const told = JSON.stringify([archive, ...zip.headers]);
+    assert.equal(await zip.text(), 'zip of 480P');
+    assert.match(zip.headers.get('content-disposition') ?? '', /^attachment; filename="?Film\.zip/);
+    const token = fake.requests.findLast(({ role }) => role === 'cdn')?.query.access_token ?? '';
+    assert.ok(token.length > 20 && !told.includes(token), 'the token of the link stays here');
+    assert.equal((await fetch(url, { method: 'HEAD' })).headers.get('content-type'), 'application/zip');
+    const changed = `${url.slice(0, -20)}${url.at(-20) === 'A' ? 'B' : 'A'}${url.slice(-19)}`;
+    assert.equal((await fetch(changed)).status, 404);
+
+    const { secret, id } = await createApiKey(app, person.token, ['READ', 'DOWNLOAD']);
+    const byKey = await download('VERSIONS', { ...person, token: secret });
+    assert.equal((await fetch(byKey.download.url)).status, 200);
+    await ask('mutation ($id: ID!) { revokeApiKey(input: { id: $id }) { __typename } }', { id });
+    assert.equal((await fetch(byKey.download.url)).status, 404, 'the right ended with the key');
+    await mutate('deleteMediaVersions', 'file { name }', { file });
   });
 
   it('goes on with one new login for all when the token is refused', async () => {

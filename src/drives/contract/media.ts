@@ -41,7 +41,7 @@ export interface DrivePlaylist {
   readonly url: string;
 }
 
-/** Something that a playlist names: a segment, a key, another playlist, subtitles. */
+/** Something that a playlist names (a segment, a key, another playlist, subtitles), or a download of a medium. */
 export interface DrivePart {
   readonly bytes: Readable;
   /** Of `bytes`; null: not told. */
@@ -58,6 +58,18 @@ export interface DriveSubtitle {
   readonly language: string | null;
   /** `srt`, `vtt`, `ass`. */
   readonly format: string;
+}
+
+export const MEDIA_DOWNLOAD_KINDS = ['ORIGINAL', 'VERSIONS'] as const;
+/** What a provider that makes versions of films gives of them: the film as it got it, or all versions in one ZIP file. */
+export type MediaDownloadKind = (typeof MEDIA_DOWNLOAD_KINDS)[number];
+
+/** How a download is read, as often as wanted. */
+export interface OpenMediaDownload {
+  /** The driver's own; JSON. It may be secret: clients get it sealed. */
+  readonly state: unknown;
+  /** What the file is called. */
+  readonly name: string;
 }
 
 /** How far the account's owner has watched. */
@@ -84,6 +96,14 @@ export interface Media {
   readPlaylist?(state: unknown, call: CallContext): Promise<DrivePlaylist>;
   /** Without any secret of the account's: the address is whatever the provider wrote into a playlist. */
   readPart?(url: string, range: ByteRange | null, call: CallContext): Promise<DrivePart>;
+  /** Makes sure that there is such a download. One that the provider still packs is `unavailable`, with when to ask again. */
+  openDownload?(ref: string, kind: MediaDownloadKind, call: CallContext): Promise<OpenMediaDownload>;
+  /** Its bytes, by this server only: the provider's address may hold a token. What does not take ranges gives the whole. */
+  readDownload?(
+    state: unknown,
+    range: ByteRange | null,
+    call: CallContext,
+  ): Promise<DrivePart & { readonly isWhole: boolean }>;
   subtitles?(ref: string, call: CallContext): Promise<readonly DriveSubtitle[]>;
   info?(ref: string, call: CallContext): Promise<DriveMediaInfo>;
   transcode?(ref: string, quality: string, call: CallContext): Promise<void>;

@@ -21,15 +21,19 @@ export const createDownload = (pan123: Pan123Client) =>
       const file = await pan123.file(ref, call);
       if (isFolder(file)) throw noFile();
       const wanted = range && within(range, file.size);
-      try {
-        return await bytesOf(pan123, file, wanted, call);
-      } catch (error) {
-        // A link that its servers refuse is not tried again; another one may be taken.
-        if (!(error instanceof DriveError) || error.providerCode !== DELIVERY_REFUSED_CODE) throw error;
-        return bytesOf(pan123, file, wanted, call);
-      }
+      return byFreshLink(() => bytesOf(pan123, file, wanted, call));
     },
   }) satisfies Partial<Driver>;
+
+/** A link that its servers refuse is not tried again; another one may be taken. */
+export async function byFreshLink<Result>(read: () => Promise<Result>): Promise<Result> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof DriveError) || error.providerCode !== DELIVERY_REFUSED_CODE) throw error;
+    return read();
+  }
+}
 
 async function bytesOf(
   pan123: Pan123Client,

@@ -8,6 +8,7 @@ import { ERROR_CODES, TITLE } from './errors.ts';
 import { createLinking } from './linking.ts';
 import { createListing } from './listing.ts';
 import { createMedia } from './media.ts';
+import { createMediaDownloads } from './media-downloads.ts';
 import { NAME_CHARACTERS_MAX } from './names.ts';
 import { createOffline } from './offline.ts';
 import { createProfile } from './profile.ts';
@@ -70,6 +71,6 @@ function createPan123Driver(account: DriveAccount, services: Pan123Services): Dr
     upload: createUpload(client),
     shares: createShares(client),
     offline: createOffline(client),
-    media: createMedia(client),
+    media: { ...createMedia(client), ...createMediaDownloads(client) },
   };
 }

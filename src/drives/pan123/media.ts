@@ -142,7 +142,7 @@ export const createMedia = (pan123: Pan123Client): Media => ({
 });
 
 /** @throws DriveError `unsupported` when it is no film */
-async function videoOf(pan123: Pan123Client, ref: string, call: CallContext): Promise<WireFile> {
+export async function videoOf(pan123: Pan123Client, ref: string, call: CallContext): Promise<WireFile> {
   const file = await pan123.file(ref, call);
   if (file.type !== 1 && (file.category === VIDEO || mimeTypeOf(file.filename)?.startsWith('video/'))) return file;
   throw new DriveError('unsupported', `${TITLE} makes versions of films only.`, {
@@ -206,12 +206,16 @@ async function readyVersion(
     idempotent: true,
   });
   if (downloadUrl) return { ...found, url: downloadUrl };
-  throw pan123Error('quota_exceeded', 'gives no playlist: the transcoding space is full.', null, {
-    hint: isFull ? 'Delete versions of other films.' : null,
-  });
+  if (isFull) throw fullSpace();
+  throw pan123Error('unavailable', 'gives no link to this playlist. Try again later.', null, {}).spent();
 }
 
-const noVersion = () =>
+export const fullSpace = () =>
+  pan123Error('quota_exceeded', 'gives no link to this: the transcoding space is full.', null, {
+    hint: 'Delete versions of other films.',
+  });
+
+export const noVersion = () =>
   pan123Error('not_found', 'has no such version of the film.', null, { hint: 'Ask for one by transcodeFile.' });
 
 const toVersion = ({ resolution, status, create_at }: Version): DriveMediaVersion => ({

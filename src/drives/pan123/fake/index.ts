@@ -50,7 +50,7 @@ export async function startPan123Fake(options: Pan123FakeOptions = {}) {
   const shares = shareEndpoints(world);
   const offline = offlineEndpoints(world);
   const directLinks = directLinkEndpoints(world, downloads.linkTo);
-  const transcoding = transcodeEndpoints(world);
+  const transcoding = transcodeEndpoints(world, downloads.linkTo);
   const endpoints = [
     ...auth.endpoints(),
     ...accountEndpoints(world),

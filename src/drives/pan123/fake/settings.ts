@@ -40,6 +40,8 @@ export interface Settings {
   copyPolls: number;
   offlinePolls: number;
   transcodePolls: number;
+  /** Questions for an archive of versions that find it being packed. */
+  packPolls: number;
   /** How `from_cloud_disk` wants its files: a bare array, or wrapped in `fileId`. */
   fromDisk: 'array' | 'wrapped';
   /** What many renames in one call are answered with: both lists, or nothing. */
@@ -73,6 +75,7 @@ export const DEFAULTS: Settings = {
   copyPolls: 1,
   offlinePolls: 1,
   transcodePolls: 1,
+  packPolls: 1,
   fromDisk: 'array',
   renameAnswer: 'lists',
   transcodeFull: false,

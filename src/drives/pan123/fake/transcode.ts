@@ -7,6 +7,8 @@ const RESOLUTIONS = ['480p', '720p', '1080p'];
 const PREPARING = 1;
 const RUNNING = 2;
 const DONE = 255;
+/** Between two questions for an archive that is being packed, in milliseconds. */
+const PACK_MS = 10_000;
 
 export interface FakeVersion {
   /** With a capital P. */
@@ -17,9 +19,10 @@ export interface FakeVersion {
 }
 
 /** The space for films that are made into other versions, and what is done there. */
-export function transcodeEndpoints(world: World) {
+export function transcodeEndpoints(world: World, linkTo: (bytes: Buffer) => string) {
   const versions = new Map<Entry, FakeVersion[]>();
   const probes = new Map<Entry, number>();
+  const packing = new Map<Entry, { readonly times: number; readonly at: number }>();
   const of = (entry: Entry): FakeVersion[] => versions.get(entry) ?? [];
   const film = ({ user, values }: Asked): Entry => {
     const entry = user.tree.get(values.id('fileId'));
@@ -100,6 +103,27 @@ export function transcodeEndpoints(world: World) {
     };
   };
 
+  const linkUnlessFull = (link: () => string): Fields => {
+    const isFull = world.settings.transcodeFull;
+    return { downloadUrl: isFull ? '' : link(), isFull };
+  };
+
+  const archive = (call: Asked): Fields => {
+    const entry = film(call);
+    if (!/^[^"\\/:*?|><]+$/.test(call.values.text('zipName'))) throw new Refusal(1, '参数错误');
+    const ready = of(entry).filter((version) => statusOf(version) === DONE);
+    if (ready.length === 0) throw new Refusal(1, '没有转码完成的文件');
+    const asked = packing.get(entry) ?? { times: 0, at: Number.NEGATIVE_INFINITY };
+    if (asked.times > 0 && asked.times < world.settings.packPolls && world.now - asked.at < PACK_MS) {
+      world.violate('an archive that is being packed was asked for again before ten seconds were over');
+    }
+    packing.set(entry, { times: asked.times + 1, at: world.now });
+    if (asked.times < world.settings.packPolls) return { isDownloading: true, isFull: false, downloadUrl: '' };
+    const bytes = Buffer.from(`zip of ${ready.map(({ resolution }) => resolution).join(' ')}`);
+    const link = () => `${linkTo(bytes)}&access_token=${call.grant.accessToken}`;
+    return { isDownloading: false, ...linkUnlessFull(link) };
+  };
+
   const endpoints: Endpoint[] = [
     post('folder/info', '', ({ user }) => ({ fileID: user.transcodeFolder.id })),
     post('upload/from_cloud_disk', '*', fromDisk),
@@ -117,9 +141,13 @@ export function transcodeEndpoints(world: World) {
       const entry = film(call);
       const version = of(entry).find(({ resolution }) => resolution === call.values.text('resolution'));
       if (!version || statusOf(version) !== DONE) throw new Refusal(1, '转码未完成');
-      const isFull = world.settings.transcodeFull;
-      return { downloadUrl: isFull ? '' : playlistUrl(entry, version), isFull };
+      return linkUnlessFull(() => playlistUrl(entry, version));
     }),
+    post('file/download', 'fileId:int!', (call) => {
+      const { content } = film(call);
+      return linkUnlessFull(() => linkTo(content?.bytes ?? Buffer.alloc(0)));
+    }),
+    post('file/download/all', 'fileId:int! zipName:text!', archive),
     {
       role: 'api',
       verb: 'GET',
