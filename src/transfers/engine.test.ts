@@ -290,6 +290,33 @@ for (const database of DATABASES) {
       assert.deepEqual(await stored(), bytes);
     });
 
+    test('a session that the drive loses while it is sent to is begun anew, once', async () => {
+      const driver = drive.slicing(4_000);
+      const begin = driver.upload?.begin;
+      assert.ok(driver.upload && begin);
+      const begun: (boolean | undefined)[] = [];
+      driver.upload.begin = (plan, call) => {
+        begun.push(plan.anew);
+        return begin(plan, call);
+      };
+      let losses = 1;
+      drive.before = (act) => {
+        if (act !== 'complete' || losses === 0) return;
+        losses -= 1;
+        throw fault('not_found');
+      };
+      parts.engine(driver, LIMITS).start();
+      assert.equal((await finished((await parts.queued(bytes)).id)).state, 'SUCCEEDED');
+      assert.deepEqual(begun, [undefined, true]);
+      assert.deepEqual(drive.put, [0, 1, 2, 0, 1, 2]);
+      assert.deepEqual(await stored(), bytes);
+
+      losses = 2;
+      const { id } = await parts.queued(bytes);
+      assert.deepEqual((await finished(id)).failure?.code, 'NOT_FOUND');
+      assert.equal(begun.length, 4);
+    });
+
     test('a drive that made the file but whose answer was lost is not sent it again', async () => {
       const driver = drive.slicing(4_000);
       drive.after = (act) => {

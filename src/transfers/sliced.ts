@@ -15,18 +15,24 @@ const SLICES_AT_ONCE_MAX = 4;
  */
 export async function sendSlices(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan): Promise<Sent> {
   const kept = delivery.row.driverSession;
-  if (kept != null) {
-    try {
-      return await goOn(delivery, upload, plan, { session: kept as UploadSession, isAnew: false });
-    } catch (error) {
-      if (!(error instanceof DriveError) || error.category !== 'not_found') throw error;
-    }
+  try {
+    return kept == null
+      ? await begin(delivery, upload, plan)
+      : await goOn(delivery, upload, plan, { session: kept as UploadSession, isAnew: false });
+  } catch (error) {
+    // Only of a session that there was: a folder that is gone has none.
+    const isLost = error instanceof DriveError && error.category === 'not_found' && delivery.row.driverSession != null;
+    if (!isLost) throw error;
   }
+  return begin(delivery, upload, { ...plan, anew: true });
+}
+
+async function begin(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan): Promise<Sent> {
   await keep(delivery, { phase: 'NEGOTIATING' });
   const begun = await upload.begin(plan, delivery.call);
   if ('instant' in begun) return { entry: begun.instant, route: 'INSTANT' };
   await keepSession(delivery, upload, begun.session);
-  return goOn(delivery, upload, plan, { session: begun.session, isAnew: kept != null });
+  return goOn(delivery, upload, plan, { session: begun.session, isAnew: plan.anew === true });
 }
 
 /** Keeps a new session; one that nobody would know of is ended at once. */

@@ -12,6 +12,8 @@ export interface UploadPlan {
    * first try made, in place of a second one.
    */
   readonly transferId?: string;
+  /** The provider lost a session of this file that it had begun: all is announced, and sent, once more. */
+  readonly anew?: boolean;
   /** Reads back bytes of the source, for providers that ask for proof. Absent when the source cannot be read twice. */
   readonly readSource?: (range: { readonly start: number; readonly length: number }) => Promise<Uint8Array>;
 }
