@@ -5,7 +5,7 @@ import type { Transport } from '../../transport/outbound.ts';
 import type { OutboundRequest, QueryValues } from '../../transport/request.ts';
 import type { BaiduSettings, CloudServices } from '../cloud.ts';
 import type { CallContext, DriveAccount, DriveEntry } from '../driver.ts';
-import { baiduError, classify, PROVIDER, TITLE } from './errors.ts';
+import { BUDGET_USED, baiduError, classify, PROVIDER, TITLE } from './errors.ts';
 import { originsOf, USER_AGENT } from './hosts.ts';
 import { parsed } from './linking.ts';
 import { RATES } from './rates.ts';
@@ -57,6 +57,8 @@ export class BaiduClient {
         authorize: (request, token) => ({ ...request, query: { ...request.query, access_token: token } }),
       },
       rates: RATES,
+      // The calls of the whole application are used up, not those of one kind.
+      pauses: ({ providerCode }) => (providerCode === BUDGET_USED ? 'account' : 'endpoint'),
       textKeys: TEXT_KEYS,
       trustedOrigins: originsOf(baidu),
     });
@@ -75,6 +77,11 @@ export class BaiduClient {
     { signal, priority }: CallContext,
   ) {
     return this.#transport.send<Kind>({ ...request, auth: false, signal, ...(priority ? { priority } : {}) });
+  }
+
+  /** A turn for what Baidu does after its answer: it works on one task of an account at a time. */
+  taskTurn({ signal, priority }: CallContext): Promise<() => void> {
+    return this.#transport.turn({ endpoint: 'task', signal, ...(priority ? { priority } : {}) });
   }
 
   /** Asks, and changes nothing: equal questions at one time are one. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { DriveError } from '../../lib/drive-error.ts';
 import type { CallContext, DriveEntry, Driver, MoveOptions } from '../driver.ts';
 import { type BaiduClient, folderPathOf, invalid, isMissing, notFound } from './client.ts';
@@ -5,6 +6,9 @@ import { baiduError } from './errors.ts';
 import { manage } from './manager.ts';
 import { checkName, checkPath } from './names.ts';
 import { FILE, folderOf, isFolder, isInside, joined, nameOf, ROOT_REF, type WireFile } from './wire.ts';
+
+/** For putting back what was in the way of a change that failed, in milliseconds. */
+const PUT_BACK_MS = 60_000;
 
 const ONDUP = { FAIL: 'fail', RENAME: 'newcopy', REPLACE: 'overwrite', SKIP: 'fail' } as const;
 
@@ -31,10 +35,8 @@ export const createEditing = (baidu: BaiduClient) =>
       if (nameOf(file.path) === name) return baidu.toEntry(file);
       const dir = folderOf(file.path);
       checkPath(joined(dir, name));
-      await orTaken(baidu, dir, name, call, () =>
-        manage(baidu, 'rename', { path: file.path, newname: name }, 'fail', call),
-      );
-      return baidu.toEntry(await baidu.meta(ref, call));
+      await orTaken(baidu, dir, name, call, () => renameTo(baidu, file, name, call));
+      return baidu.toEntry(await placed(baidu, file, dir, call));
     },
 
     async move(ref, parentRef, options, call) {
@@ -44,8 +46,8 @@ export const createEditing = (baidu: BaiduClient) =>
       }
       const kept = await keptInstead(baidu, task, options, call);
       if (kept) return baidu.toEntry(kept, parentRef);
-      await transfer(baidu, 'move', task, options, call);
-      return baidu.toEntry(await baidu.meta(ref, call), parentRef);
+      await transfer(baidu, 'move', task, options, () => isAt(baidu, task.file, task, options, call), call);
+      return baidu.toEntry(await placed(baidu, task.file, task.dir, call), parentRef);
     },
 
     async copy(ref, parentRef, options, call) {
@@ -53,8 +55,11 @@ export const createEditing = (baidu: BaiduClient) =>
       const kept = await keptInstead(baidu, task, options, call);
       if (kept) return baidu.toEntry(kept, parentRef);
       const before = options.onConflict === 'RENAME' ? await refsIn(baidu, task.dir, call) : null;
-      await transfer(baidu, 'copy', task, options, call);
-      const copy = before ? await newIn(baidu, task, before, call) : await baidu.findChild(task.dir, task.name, call);
+      const made = () => (before ? newIn(baidu, task, before, call) : baidu.findChild(task.dir, task.name, call));
+      const old = options.onConflict === 'REPLACE' ? await made() : null;
+      const isMade = async () => ![undefined, old?.fs_id].includes((await made())?.fs_id);
+      await transfer(baidu, 'copy', task, options, isMade, call);
+      const copy = await made();
       if (!copy) throw baiduError('unavailable', 'made the copy, but does not show it yet.', null, {}).spent();
       return baidu.toEntry(copy, parentRef);
     },
@@ -63,7 +68,8 @@ export const createEditing = (baidu: BaiduClient) =>
       refuseRoot(ref);
       const file = await baidu.meta(ref, call);
       refuseChanged(baidu.toEntry(file), ifRevision);
-      await manage(baidu, 'delete', file.path, null, call);
+      const isDone = async () => !(await baidu.metas([ref], call)).has(ref);
+      await manage(baidu, { opera: 'delete', item: file.path, ondup: null, isDone }, call);
     },
   }) satisfies Partial<Driver>;
 
@@ -156,15 +162,80 @@ async function keptInstead(
   return null;
 }
 
-function transfer(
+async function transfer(
   baidu: BaiduClient,
   opera: 'move' | 'copy',
   { file, dir, name }: Task,
   { onConflict }: MoveOptions,
+  isDone: () => Promise<boolean>,
   call: CallContext,
 ): Promise<void> {
   const item = { path: file.path, dest: dir, newname: name };
-  return orTaken(baidu, dir, name, call, () => manage(baidu, opera, item, ONDUP[onConflict], call));
+  const act = () =>
+    orTaken(baidu, dir, name, call, () => manage(baidu, { opera, item, ondup: ONDUP[onConflict], isDone }, call));
+  try {
+    await act();
+  } catch (error) {
+    // Baidu does not overwrite at times, though it was told to.
+    if (onConflict !== 'REPLACE' || !(error instanceof DriveError) || error.category !== 'already_exists') throw error;
+    await inPlaceOf(baidu, joined(dir, name), call, act);
+  }
+}
+
+/** Does it with what stands at the path out of the way; afterwards that is deleted, or put back when it failed. */
+async function inPlaceOf(baidu: BaiduClient, path: string, call: CallContext, act: () => Promise<void>): Promise<void> {
+  const old = await baidu.findChild(folderOf(path), nameOf(path), call);
+  if (!old || isFolder(old)) throw taken(old?.fs_id ?? null);
+  const aside = `panql-${randomBytes(9).toString('hex')}.old`;
+  await renameTo(baidu, old, aside, call);
+  const away = { ...old, path: joined(folderOf(path), aside) };
+  try {
+    await act();
+  } catch (cause) {
+    try {
+      await renameTo(baidu, away, nameOf(path), withoutSignal(call));
+    } catch {
+      // It may have been done all the same, and a person has to look.
+      const message = `could not replace this entry; the one that was there is called “${aside}” now.`;
+      throw baiduError('conflict', message, null, { cause });
+    }
+    throw cause;
+  }
+  const isDone = async () => !(await baidu.metas([old.fs_id], call)).has(old.fs_id);
+  await manage(baidu, { opera: 'delete', item: away.path, ondup: null, isDone }, call);
+}
+
+/** Whoever gave up still wants back what was there before. */
+const withoutSignal = (call: CallContext): CallContext => ({ ...call, signal: AbortSignal.timeout(PUT_BACK_MS) });
+
+function renameTo(baidu: BaiduClient, file: WireFile, newname: string, call: CallContext): Promise<void> {
+  const place = { dir: folderOf(file.path), name: newname };
+  const isDone = () => isAt(baidu, file, place, { onConflict: 'FAIL' }, call);
+  return manage(baidu, { opera: 'rename', item: { path: file.path, newname }, ondup: 'fail', isDone }, call);
+}
+
+async function isAt(
+  baidu: BaiduClient,
+  { fs_id }: WireFile,
+  { dir, name }: { readonly dir: string; readonly name: string },
+  { onConflict }: MoveOptions,
+  call: CallContext,
+): Promise<boolean> {
+  const path = (await baidu.metas([fs_id], call)).get(fs_id)?.path ?? '';
+  return onConflict === 'RENAME' ? folderOf(path) === dir : path === joined(dir, name);
+}
+
+/** What was renamed or moved, as it is now. Baidu has told of success where nothing had happened. */
+async function placed(
+  baidu: BaiduClient,
+  { fs_id, path }: WireFile,
+  dir: string,
+  call: CallContext,
+): Promise<WireFile> {
+  const now = await baidu.meta(fs_id, call);
+  if (now.path !== path) return now;
+  for await (const child of baidu.children(dir, call)) if (child.fs_id === fs_id && child.path !== path) return child;
+  throw baiduError('unavailable', 'says that it is done, but the entry is still where it was.', null, {}).spent();
 }
 
 async function refsIn(baidu: BaiduClient, dir: string, call: CallContext): Promise<ReadonlySet<string>> {

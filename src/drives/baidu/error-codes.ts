@@ -1,5 +1,7 @@
 import type { ErrorRow } from '../shared/error-codes.ts';
 
+const RISK_HINT = 'Open the official app once: Baidu may want the person to verify the account.';
+
 /**
  * Baidu's codes, of all its tables: the open platform's (`okumlx17r`, with its hints), its newer gateway's (20011 and on)
  * and the older PCS ones. Some mean something else with some calls: errors.ts knows which.
@@ -99,9 +101,9 @@ export const ERROR_ROWS: readonly ErrorRow[] = [
     'Share does not exist (check that the tag is not an empty folder)',
     'Check that the share is not an empty folder.',
   ],
-  [8001, 'rate_limited', 'Risk control, verification'],
-  [8002, 'rate_limited', 'Risk control, verification'],
-  [9019, 'rate_limited', 'Risk control, verification'],
+  [8001, 'rate_limited', 'Risk control, verification', RISK_HINT],
+  [8002, 'rate_limited', 'Risk control, verification', RISK_HINT],
+  [9019, 'rate_limited', 'Risk control, verification', RISK_HINT],
   [13003, 'permission_denied', 'Share pass missing or wrong'],
   [13071, 'unavailable', 'A transfer is already running'],
   [13072, 'rate_limited', 'Share API budget used up'],

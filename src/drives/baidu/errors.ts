@@ -18,9 +18,12 @@ const BUSY_PAUSE_MS = 2_000;
 /** Baidu's clients say 10 s and up; longer than a person's request waits, who is rather told. */
 const TRANSCODING_PAUSE_MS = 30_000;
 
+/** The calls of the whole application are used up. */
+export const BUDGET_USED = '20012';
+
 const PAUSES_MS: Readonly<Record<string, number>> = {
   '31034': FREQUENCY_PAUSE_MS,
-  '20012': BUDGET_PAUSE_MS,
+  [BUDGET_USED]: BUDGET_PAUSE_MS,
   '8001': RISK_PAUSE_MS,
   '8002': RISK_PAUSE_MS,
   '9019': RISK_PAUSE_MS,
@@ -29,7 +32,7 @@ const PAUSES_MS: Readonly<Record<string, number>> = {
 };
 
 /** Codes of which Baidu did nothing before it refused: also what is not idempotent may be sent again. */
-const NOTHING_DONE: ReadonlySet<string> = new Set(['111', '31034', '20012', '429']);
+const NOTHING_DONE: ReadonlySet<string> = new Set(['111', '31034', BUDGET_USED, '429']);
 
 /** `Provider.errorCodes`. */
 export const ERROR_CODES = errorCodesOf(ERROR_ROWS);
@@ -44,6 +47,9 @@ export const classify: Classify = (reply, request) => {
   if (said?.code === ADVERTISEMENT && request.endpoint === 'streaming') return null;
   if (said)
     return said.oauth ? oauthError(said.code, said.text) : codeError(said.code, said.text, reply, request.endpoint);
+  // Content hosts say it without a code.
+  if (reply.status === 403 && /\bhitcode\b/.test(reply.text ?? ''))
+    return codeError(LEECH, '', reply, request.endpoint);
   if (reply.text !== null && request.as === 'json' && !isObject(reply.json) && reply.status < 400) {
     return baiduError('unavailable', 'gave an answer that cannot be read.', null, {});
   }
@@ -95,21 +101,27 @@ function saidBy({ json }: Reply): Said | null {
   return null;
 }
 
+/** Endpoints at which a task of the account may be in the way: 111 means that there. */
+const LEAVES_TASKS: ReadonlySet<string> = new Set(['filemanager', 'share.transfer', 'recycle']);
+
 /** What some codes mean with some calls (§8.2); the table's own category otherwise. */
 function categoryOf(code: string, text: string, reply: Reply | null, endpoint: string): DriveErrorCategory {
-  if (code === '111') {
-    if (endpoint === 'filemanager' || endpoint === 'share.transfer') return 'unavailable';
-    return 'unauthenticated';
+  if (/invalid bduss/i.test(text)) return 'unauthenticated';
+  if (code === '111' || code === '110') {
+    // The gateway before every call has these numbers too, for tokens: its status or its text tells.
+    if (reply?.status === 401 || /access.?token/i.test(text)) return 'unauthenticated';
+    if (code === '111') return LEAVES_TASKS.has(endpoint) ? 'unavailable' : 'unauthenticated';
+    return endpoint.startsWith('share.') ? 'rate_limited' : 'unauthenticated';
   }
-  if (code === '110') return endpoint.startsWith('share.') ? 'rate_limited' : 'unauthenticated';
   if (code === '10') return endpoint === 'share.transfer' ? 'already_exists' : 'unavailable';
   if (code === '31299' && /exp(ir|ri)ed time not match/i.test(text)) return 'unavailable';
   if (code === '4' && reply?.status === 403) return 'permission_denied';
   if (code === '3' && reply?.status === 400) return 'unsupported';
   // An announcement or commit whose slices are gone: the session is, and a new one is begun.
   if (/uploadid/i.test(text) && /invalid|expired|not found/i.test(text)) return 'not_found';
-  if (endpoint === 'superfile2' || endpoint === 'create') {
-    if (code === '31355' || code === '31363') return 'not_found';
+  if (endpoint === 'superfile2') {
+    if (code === '31355') return 'not_found';
+    if (code === '31363') return 'unavailable'; // This slice is to be sent again.
   }
   return ROWS.get(code)?.[1] ?? (reply !== null && reply.status >= 500 ? 'unavailable' : 'unexpected');
 }
@@ -122,6 +134,8 @@ function codeError(code: string, text: string, reply: Reply | null, endpoint: st
     hint: row?.[3] ?? null,
     cause: text === '' ? undefined : new Error(text.slice(0, 500)),
     ...(pauseMs !== null && isRetryable(category) ? { retryAfterMs: pauseMs } : {}),
+    // Asked again, the same link gives the same answer.
+    ...(code === LINK_EXPIRED ? { retryable: false, persistent: true } : {}),
     ...(NOTHING_DONE.has(code) && category !== 'unauthenticated' ? { nothingDone: true } : {}),
   });
 }
@@ -162,9 +176,22 @@ const HINTS: Readonly<Record<string, string>> = {
   invalid_grant: 'Begin again: codes work once, and not for long.',
 };
 
+/** A download link is too old. */
+export const LINK_EXPIRED = '31360';
+/** Anti-leech: of the wrong `User-Agent`, and of links that were used too often. */
+export const LEECH = '31326';
+
 export const baiduError = (
   category: DriveErrorCategory,
   message: string,
   providerCode: string | null,
-  init: { hint?: string | null; cause?: unknown; retryAfterMs?: number; nothingDone?: boolean; existingRef?: string },
+  init: {
+    hint?: string | null;
+    cause?: unknown;
+    retryAfterMs?: number;
+    retryable?: boolean;
+    persistent?: boolean;
+    nothingDone?: boolean;
+    existingRef?: string;
+  },
 ): DriveError => new DriveError(category, `${TITLE} ${message}`, { provider: PROVIDER, providerCode, ...init });

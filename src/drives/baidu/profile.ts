@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DriveError } from '../../lib/drive-error.ts';
 import type { CallContext, Driver } from '../driver.ts';
 import type { BaiduClient } from './client.ts';
 import { CATEGORIES, ROOT_REF } from './wire.ts';
@@ -36,28 +37,39 @@ export const createProfile = (baidu: BaiduClient) =>
 
     /** The categories need not add up to what is used: the safe box, for one, is not in them. */
     async usage(call) {
-      const [{ total, used }, { info }] = await Promise.all([
+      const [{ total, used }, info] = await Promise.all([
         baidu.get(QUOTA, 'quota', '/api/quota', { checkfree: 1, checkexpire: 1 }, call),
-        baidu.orEmpty(ROOT_REF, { info: {} }, () => counts(baidu, call)),
+        counts(baidu, call),
       ]);
       return {
         totalBytes: total,
         usedBytes: used,
         // More than all may be used after a membership ended.
         freeBytes: Math.max(0, total - used),
-        byCategory: Object.entries(info).flatMap(([number, { count, size }]) => {
-          const category = CATEGORIES[Number(number) - 1];
-          return category === undefined ? [] : [{ category, count, bytes: size ?? null }];
-        }),
+        byCategory:
+          info &&
+          Object.entries(info).flatMap(([number, { count, size }]) => {
+            const category = CATEGORIES[Number(number) - 1];
+            return category === undefined ? [] : [{ category, count, bytes: size ?? null }];
+          }),
       };
     },
   }) satisfies Partial<Driver>;
 
-function counts(baidu: BaiduClient, call: CallContext): Promise<z.infer<typeof COUNTS>> {
+/** Null where the application may not ask for it: then the rest is told all the same. */
+async function counts(baidu: BaiduClient, call: CallContext): Promise<z.infer<typeof COUNTS>['info'] | null> {
   const category = CATEGORIES.map((_, index) => index + 1).join(',');
   const query = { category, parent_path: baidu.rootPath, recursion: 1 };
-  return baidu.get(COUNTS, 'categoryinfo', '/api/categoryinfo', query, call);
+  const ask = () => baidu.get(COUNTS, 'categoryinfo', '/api/categoryinfo', query, call);
+  try {
+    return (await baidu.orEmpty(ROOT_REF, { info: {} }, ask)).info;
+  } catch (error) {
+    if (error instanceof DriveError && REFUSALS.has(error.category)) return null;
+    throw error;
+  }
 }
+
+const REFUSALS: ReadonlySet<string> = new Set(['permission_denied', 'unsupported', 'invalid_argument']);
 
 /** 0 ordinary, 1 member, 2 super member. */
 export const membershipOf = async (baidu: BaiduClient, call: CallContext): Promise<number> =>

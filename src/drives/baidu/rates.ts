@@ -8,8 +8,10 @@ export const RATES: RateTable = {
   categorylist: { windows: [perMinute(8)] },
   search: { windows: [perMinute(10)] },
   unisearch: { windows: [perMinute(10)] },
-  // Baidu works on one task of an account at a time, and punishes haste.
+  // Haste is punished.
   filemanager: { windows: [{ max: 1, windowMs: 400 }], concurrent: 1 },
+  // No request: Baidu works on one task of an account at a time, from the change that left it behind until it is done.
+  task: { concurrent: 1 },
   superfile2: { concurrent: 3 },
   // More connections bring no speed, and look like a leech.
   download: { concurrent: 4 },

@@ -3,7 +3,7 @@ import type { CallContext, DriveEntry, RecycleBin } from '../driver.ts';
 import { encodeCursor } from '../shared/paging.ts';
 import { type BaiduClient, isRef, notFound } from './client.ts';
 import { pageLimit, placeIn } from './listing.ts';
-import { finished } from './manager.ts';
+import { finished, isTask, oneTask } from './manager.ts';
 import { WEB_APP, WEB_HEADERS, WEB_QUERY } from './web.ts';
 import { FILE_LIST, type WireFile } from './wire.ts';
 
@@ -54,8 +54,7 @@ export const createRecycleBin = (baidu: BaiduClient): RecycleBin => ({
   /** Of an application's folder only what is its own: the call for everything would take the rest of the account along. */
   async empty(call) {
     if (baidu.root === '') {
-      const { taskid } = await post(baidu, 'clear', {}, call);
-      return untilDone(baidu, taskid, call);
+      return oneTask(baidu, call, async () => untilDone(baidu, (await post(baidu, 'clear', {}, call)).taskid, call));
     }
     const refs: string[] = [];
     for (let page = 1; page <= PAGES_MAX; page += 1) {
@@ -84,9 +83,11 @@ async function change(
 ): Promise<void> {
   if (!refs.every(isRef)) throw notFound();
   // Written as text: ids are whole numbers here, some of them larger than a float holds.
-  const { faillist = [], taskid } = await post(baidu, act, { fidlist: `[${refs.join(',')}]` }, call);
-  if (faillist.length > 0) throw notFound();
-  await untilDone(baidu, taskid, call);
+  await oneTask(baidu, call, async () => {
+    const { faillist = [], taskid } = await post(baidu, act, { fidlist: `[${refs.join(',')}]` }, call);
+    if (faillist.length > 0) throw notFound();
+    await untilDone(baidu, taskid, call);
+  });
 }
 
 const post = (
@@ -103,5 +104,5 @@ const post = (
   );
 
 async function untilDone(baidu: BaiduClient, taskid: string | number | undefined, call: CallContext): Promise<void> {
-  if (taskid !== undefined && String(taskid) !== '0') await finished(baidu, String(taskid), call);
+  if (isTask(taskid)) await finished(baidu, String(taskid), null, call);
 }

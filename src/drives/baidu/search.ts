@@ -13,7 +13,8 @@ const SEMANTIC = 1;
 /** Pages of Baidu's that one page of hits may cost. */
 const PAGES_MAX = 5;
 
-const PLACE = z.tuple([z.string(), z.int().min(1), z.int().min(0).max(HITS_MAX)]);
+/** Page, place on it, and what began the page before. */
+const PLACE = z.tuple([z.string(), z.int().min(1), z.int().min(0).max(HITS_MAX), z.string().nullable()]);
 
 export const createSearch = (baidu: BaiduClient) =>
   ({
@@ -23,7 +24,7 @@ export const createSearch = (baidu: BaiduClient) =>
         throw invalid(`searches for up to ${KEY_CHARACTERS_MAX} characters.`, 'Search for a part of the name.');
       }
       const limit = pageLimit(page);
-      let [, number, index] = placeIn(page, PLACE, 'name') ?? ['name', 1, 0];
+      let [, number, index, before] = placeIn(page, PLACE, 'name') ?? ['name', 1, 0, null];
       const below = request.folderRef ?? ROOT_REF;
       const dir = await baidu.folderPath(below, call);
       for (let pages = 1; ; pages += 1) {
@@ -32,9 +33,14 @@ export const createSearch = (baidu: BaiduClient) =>
         const { list, has_more } = await baidu.orEmpty(below, { list: [], has_more: 0 }, () =>
           baidu.get(SEARCH, 'search', XPAN_FILE, query, call),
         );
-        const hits = wanted(baidu, list, request, dir);
+        // Newer documents name no pages: who gives the same hits again has no others.
+        const first = list[0]?.fs_id ?? null;
+        const isRepeated = before !== null && first === before;
+        const hits = isRepeated ? [] : wanted(baidu, list, request, dir);
         const shown = hits.slice(index, index + limit);
-        const next = hits.length > index + limit ? [number, index + limit] : has_more === 1 ? [number + 1, 0] : null;
+        const hasMore = has_more === 1 && first !== null && !isRepeated;
+        const next =
+          hits.length > index + limit ? [number, index + limit, before] : hasMore ? [number + 1, 0, first] : null;
         if (shown.length > 0 || next === null || pages === PAGES_MAX) {
           return {
             items: shown.map((file) => baidu.toEntry(file)),
@@ -44,6 +50,7 @@ export const createSearch = (baidu: BaiduClient) =>
         }
         number += 1;
         index = 0;
+        before = first;
       }
     },
 
@@ -51,7 +58,7 @@ export const createSearch = (baidu: BaiduClient) =>
     async searchByMeaning(request, page, call) {
       const text = queryOf(request);
       const limit = pageLimit(page);
-      const [, , index] = placeIn(page, PLACE, 'meaning') ?? ['meaning', 1, 0];
+      const [, , index] = placeIn(page, PLACE, 'meaning') ?? ['meaning', 1, 0, null];
       const dir = await baidu.folderPath(request.folderRef ?? ROOT_REF, call);
       const query = {
         scene: 'mcpserver',
@@ -78,7 +85,7 @@ export const createSearch = (baidu: BaiduClient) =>
       const hits = wanted(baidu, [...merged.values()], request, dir);
       return {
         items: hits.slice(index, index + limit).map((file) => baidu.toEntry(file)),
-        nextCursor: hits.length > index + limit ? encodeCursor(['meaning', 1, index + limit]) : null,
+        nextCursor: hits.length > index + limit ? encodeCursor(['meaning', 1, index + limit, null]) : null,
         totalCount: hits.length,
       };
     },

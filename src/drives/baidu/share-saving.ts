@@ -5,7 +5,8 @@ import type { CallContext, DriveEntry } from '../driver.ts';
 import { type BaiduClient, invalid } from './client.ts';
 import { inRoot, taken } from './editing.ts';
 import { baiduError } from './errors.ts';
-import { FILE, folderOf, nameOf, type WireFile } from './wire.ts';
+import { oneTask } from './manager.ts';
+import { FILE, folderOf, listOf, nameOf, type WireFile } from './wire.ts';
 
 /** Entries of a share on one page, and pages that are looked through: 50,000 files is the most that anybody may save. */
 const PAGE = 100;
@@ -20,7 +21,7 @@ const OWN_HOSTS = /(^|\.)(pan|yun)\.baidu\.com$/;
 const VERIFIED = z.object({ data: z.object({ spwd: z.string().min(1) }) });
 const SHARED = z.object({
   data: z.object({
-    list: z.array(
+    list: listOf(
       z
         .object({ fsid: z.string() })
         .loose()
@@ -40,7 +41,9 @@ const TASK = z.object({
           .catch([])
           .default([]),
       })
-      .optional(),
+      // Before there is something to tell, it may be an empty list.
+      .optional()
+      .catch(undefined),
   }),
 });
 
@@ -72,8 +75,10 @@ export const createShareSaving = (baidu: BaiduClient, appId: string): Required<P
       async: 2,
       ondup: 'fail',
     };
-    const { task_id } = (await inRoot(baidu, dir, call, () => ask(STARTED, 'transfer', form, false))).data;
-    const saved = await finished(baidu, { appid: appId, product: 'netdisk', task_id }, call);
+    const saved = await oneTask(baidu, call, async () => {
+      const { task_id } = (await inRoot(baidu, dir, call, () => ask(STARTED, 'transfer', form, false))).data;
+      return finished(baidu, { appid: appId, product: 'netdisk', task_id }, call);
+    });
     return entriesOf(baidu, { saved, names, dir, parentRef }, call);
   },
 });

@@ -10,7 +10,7 @@ import { parsed } from './linking.ts';
 import { checkName, checkPath } from './names.ts';
 import { membershipOf } from './profile.ts';
 import { type Digests, digestsOf } from './slices.ts';
-import { locateServer, serverOf } from './upload-server.ts';
+import { locateServers, serversOf } from './upload-server.ts';
 import { FILE, folderOf, isFolder, joined, nameOf, type WireFile } from './wire.ts';
 
 const MIB = 1024 * 1024;
@@ -25,6 +25,8 @@ const INSTANT_BYTES_MIN = 256 * 1024;
 /** A slice at 32 KiB/s, and a minute for Baidu itself. */
 const SLICE_TIMEOUT_MS = 60_000;
 const SLICE_BYTES_PER_MS = 32;
+/** Tries on one server, before the next is taken. */
+const SLICE_ATTEMPTS = 2;
 /** The clocks of Baidu and of this machine may differ by so much, in milliseconds. */
 const CLOCK_MARGIN_MS = 5 * 60_000;
 
@@ -39,15 +41,19 @@ const STATE = z.object({
   uploadId: z.string().min(1),
   rtype: z.string(),
   blocks: z.array(z.string()).min(1),
+  /** Slices that Baidu has already. */
+  held: z.array(z.int()),
   startedAtMs: z.number(),
-  server: z.string(),
-  serverUntilMs: z.number(),
+  servers: z.array(z.string()).min(1),
+  serversUntilMs: z.number(),
 });
 type State = z.infer<typeof STATE>;
 
 const PRECREATED = z.object({
   return_type: z.coerce.number(),
   uploadid: z.string().optional(),
+  /** Numbers of the slices that are wanted. Of a file of one slice it may be empty, and that one is wanted. */
+  block_list: z.array(z.coerce.number().int()).optional().catch(undefined),
   info: FILE.optional(),
 });
 const SLICE = z.object({ md5: z.string() });
@@ -67,7 +73,7 @@ export const createUpload = (baidu: BaiduClient): SlicedUpload => ({
 
     const announced = await unlessSkipped(baidu, plan, path, call, () => announce(baidu, plan, path, digests, call));
     if ('ref' in announced) return { instant: announced };
-    const { return_type, info, uploadid } = announced;
+    const { return_type, info, uploadid, block_list } = announced;
     if (return_type === 2 && info) return { instant: await madeOf(baidu, info, plan, call) };
     if (uploadid === undefined) throw baiduError('unavailable', 'announced the upload without naming it.', null, {});
     const now = baidu.now().getTime();
@@ -77,8 +83,9 @@ export const createUpload = (baidu: BaiduClient): SlicedUpload => ({
       uploadId: uploadid,
       rtype: RTYPE[plan.onConflict],
       blocks: [...digests.blocks],
+      held: plan.anew ? [] : heldOf(digests.blocks.length, block_list),
       startedAtMs: now,
-      ...(await locateServer(baidu, { path, uploadId: uploadid }, call)),
+      ...(await locateServers(baidu, { path, uploadId: uploadid }, call)),
     };
     return { session: { sliceBytes, sliceCount: digests.blocks.length, state } };
   },
@@ -91,8 +98,7 @@ export const createUpload = (baidu: BaiduClient): SlicedUpload => ({
     if (bytes.byteLength !== expected || createHash('md5').update(bytes).digest('hex') !== md5) {
       throw corrupted(`was to get other bytes than were announced, in slice ${index + 1}.`);
     }
-    const stored = await sendSlice(baidu, state, index, bytes, call);
-    if (stored !== md5) throw corrupted(`received other bytes than were sent, in slice ${index + 1}.`);
+    if (!state.held.includes(index)) await sendSlice(baidu, state, { index, bytes, md5 }, call);
     return { index, state: null };
   },
 
@@ -133,7 +139,8 @@ function announce(
   { blocks, whole, head }: Digests,
   call: CallContext,
 ) {
-  const mayHit = plan.sizeBytes > INSTANT_BYTES_MIN;
+  // Baidu lost a session of it: then it is to ask for every slice.
+  const mayHit = plan.sizeBytes > INSTANT_BYTES_MIN && !plan.anew;
   const form = {
     path,
     size: plan.sizeBytes,
@@ -148,38 +155,86 @@ function announce(
   return inRoot(baidu, folderOf(path), call, () => baidu.post(PRECREATED, 'precreate', post, call));
 }
 
-/** Answers with the file's MD5 as Baidu computed it. */
-async function sendSlice(
-  baidu: BaiduClient,
-  { path, uploadId, ...located }: State,
-  index: number,
-  bytes: Uint8Array,
-  call: CallContext,
-): Promise<string> {
-  const send = async (server: string): Promise<string> => {
-    const { body } = await baidu.send(
-      {
-        method: 'POST',
-        url: `${server}/rest/2.0/pcs/superfile2`,
-        query: { method: 'upload', type: 'tmpfile', path, uploadid: uploadId, partseq: index },
-        body: { multipart: [{ name: 'file', filename: 'slice', bytes }] },
-        endpoint: 'superfile2',
-        as: 'json',
-        idempotent: true,
-        timeoutMs: SLICE_TIMEOUT_MS + Math.ceil(bytes.byteLength / SLICE_BYTES_PER_MS),
-      },
-      call,
-    );
-    return parsed(SLICE, body).md5;
-  };
-  const server = await serverOf(baidu, { path, uploadId, ...located }, call);
-  try {
-    return await send(server);
-  } catch (error) {
-    const isDown = error instanceof DriveError && (error.category === 'unavailable' || error.category === 'timeout');
-    if (!isDown || server === baidu.settings.pcsUrl) throw error;
-    return send(baidu.settings.pcsUrl);
+interface Slice {
+  readonly index: number;
+  readonly bytes: Uint8Array;
+  readonly md5: string;
+}
+
+/** On the servers that Baidu named, one after the other when one fails; then on those that it names when asked again. */
+async function sendSlice(baidu: BaiduClient, state: State, slice: Slice, call: CallContext): Promise<void> {
+  const servers = await serversOf(baidu, state, call);
+  for (const server of servers) {
+    try {
+      const send = () => sendTo(baidu, server, state, slice, call);
+      return await onceMore(send, (error) => error.category === 'corrupted' || isOfParameters(error));
+    } catch (error) {
+      if (!isOfServer(error)) throw error;
+    }
   }
+  const { servers: others } = await locateServers(baidu, state, call);
+  return sendTo(baidu, others.find((server) => !servers.includes(server)) ?? servers[0] ?? '', state, slice, call);
+}
+
+async function sendTo(
+  baidu: BaiduClient,
+  server: string,
+  { path, uploadId }: State,
+  { index, bytes, md5 }: Slice,
+  call: CallContext,
+): Promise<void> {
+  const { body } = await baidu.send(
+    {
+      method: 'POST',
+      url: `${server}/rest/2.0/pcs/superfile2`,
+      query: { method: 'upload', type: 'tmpfile', path, uploadid: uploadId, partseq: index },
+      body: { multipart: [{ name: 'file', filename: 'slice', bytes }] },
+      endpoint: 'superfile2',
+      as: 'json',
+      idempotent: true,
+      attempts: SLICE_ATTEMPTS,
+      timeoutMs: SLICE_TIMEOUT_MS + Math.ceil(bytes.byteLength / SLICE_BYTES_PER_MS),
+    },
+    call,
+  );
+  if (parsed(SLICE, body).md5.toLowerCase() === md5) return;
+  throw corrupted(`received other bytes than were sent, in slice ${index + 1}.`);
+}
+
+const isOfServer = (error: unknown): boolean =>
+  error instanceof DriveError && ['unavailable', 'timeout', 'corrupted'].includes(error.category);
+
+/** An error of parameters, which were right, passes at times: nothing was done then. */
+const isOfParameters = (error: DriveError): boolean => error.providerCode === '2';
+
+async function onceMore<Result>(act: () => Promise<Result>, mayPass: (error: DriveError) => boolean): Promise<Result> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof DriveError) || !mayPass(error)) throw error;
+    return act();
+  }
+}
+
+/**
+ * What fails because of slices that Baidu lost is `not_found` the first time, so that all is announced and sent once
+ * more; what that does not cure is told as it is.
+ */
+async function rebuilding<Result>(plan: UploadPlan, act: () => Promise<Result>): Promise<Result> {
+  try {
+    return await act();
+  } catch (error) {
+    if (plan.anew || !(error instanceof DriveError) || !LOST_SLICES.has(error.providerCode ?? '')) throw error;
+    throw baiduError('not_found', 'lost slices of this file. Begin again.', error.providerCode, { cause: error });
+  }
+}
+
+const LOST_SLICES: ReadonlySet<string> = new Set(['31081', '31190', '31352', '31355', '31363']);
+
+/** The slices that an announcement does not ask for. */
+function heldOf(count: number, wanted: readonly number[] | undefined): number[] {
+  if (!wanted || (wanted.length === 0 && count === 1)) return [];
+  return Array.from({ length: count }, (_, index) => index).filter((index) => !wanted.includes(index));
 }
 
 /**
@@ -197,7 +252,8 @@ async function commit(baidu: BaiduClient, plan: UploadPlan, state: State, call: 
   };
   try {
     const idempotent = state.rtype === RTYPE.REPLACE;
-    return await baidu.post(FILE, 'create', { query: { method: 'create' }, form, idempotent }, call);
+    const post = { query: { method: 'create' }, form, idempotent };
+    return await rebuilding(plan, () => onceMore(() => baidu.post(FILE, 'create', post, call), isOfParameters));
   } catch (error) {
     const mayBeMade = error instanceof DriveError && MAY_BE_MADE.has(error.category) && !error.nothingDone;
     if (!mayBeMade || state.rtype !== RTYPE.FAIL || call.signal.aborted) throw error;

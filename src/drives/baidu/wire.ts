@@ -54,7 +54,7 @@ const HIT = z.object({ fsid: z.string() }).loose();
 export const UNISEARCH = z.object({
   data: z.array(
     z.object({
-      list: z.array(HIT.transform(({ fsid, ...rest }) => ({ ...rest, fs_id: fsid })).pipe(FILE)),
+      list: listOf(HIT.transform(({ fsid, ...rest }) => ({ ...rest, fs_id: fsid })).pipe(FILE)),
     }),
   ),
 });

@@ -15,6 +15,7 @@ const xml = '<InitiateMultipartUploadResult><UploadId> UP1 </UploadId></Initiate
 function storageWith(sts: object, ossUrl: string | null) {
   const sent: OutboundRequest[] = [];
   const transport = ({ credentials, accountId }: TransportOptions) => ({
+    turn: async () => () => {},
     setRates: () => undefined,
     send: async (request: OutboundRequest) => {
       const isStorage = accountId.endsWith(':oss');

@@ -37,8 +37,12 @@ export const rateLayer =
     }
   };
 
-async function turn(limiter: Limiter, request: OutboundRequest, peer: Peer): Promise<() => void> {
-  const { endpoint, priority = 'interactive', signal } = request;
+/** @throws DriveError `rate_limited` when none can be had in time, `cancelled` when the signal aborts. */
+export async function turn(
+  limiter: Limiter,
+  { endpoint, priority = 'interactive', signal }: Pick<OutboundRequest, 'endpoint' | 'priority' | 'signal'>,
+  peer: Peer,
+): Promise<() => void> {
   try {
     return await limiter.acquire(endpoint, { priority, waitMaxMs: TURN_WAIT_MAX_MS[priority], signal });
   } catch (error) {

@@ -75,9 +75,10 @@ function fileManager(world: World, call: Call, user: User): Fields {
   if (new Set(items.map((item) => item.path)).size < items.length) {
     throw new Refusal(12, '', { extra: { info: items.map((item) => ({ errno: 2, path: item.path })) } });
   }
+  const isTask = async === '2' || (async === '1' && items.length > world.settings.adaptiveItems);
   const run = (): Done[] =>
-    items.map((item) => ({ item, errno: perform(world, { user, opera, item, synchronous: async === '0' }) }));
-  if (async === '2' || (async === '1' && items.length > world.settings.adaptiveItems)) {
+    items.map((item) => ({ item, errno: perform(world, { user, opera, item, synchronous: !isTask }) }));
+  if (isTask) {
     const task = startTask(world, user, 'file', () => outcomeOf(world, user, run));
     return { info: [], taskid: world.id(task.id) };
   }
@@ -113,6 +114,7 @@ function taskQuery(world: World, call: Call, user: User): Fields {
   const task = user.tasks.get(call.query.get('taskid') ?? '');
   if (!task || task.kind === 'share') throw new Refusal(114, 'task does not exist');
   const state = pollTask(world, task);
+  if (!world.settings.taskQueries) throw new Refusal(20013, 'no permission', { status: world.settings.gatewayStatus });
   const { outcome } = task;
   return {
     task_errno: outcome?.errno ?? 0,

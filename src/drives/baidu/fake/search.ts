@@ -48,8 +48,9 @@ function search(world: World, call: Call, user: User): Fields {
   const { query } = call;
   const key = query.get('key') ?? '';
   if ([...key].length > KEY_CHARACTERS_MAX) world.refuse(2, `key is longer than ${KEY_CHARACTERS_MAX} characters`);
-  const page = Number(query.get('page') ?? 1);
-  if (page === 0) world.refuse(2, 'page counts from 1');
+  const asked = Number(query.get('page') ?? 1);
+  if (asked === 0) world.refuse(2, 'page counts from 1');
+  const page = world.settings.searchPages ? asked : 1;
   const directory = query.get('dir') ?? '/';
   directoryAt(world, user, directory, -9);
   // By one report the mere presence of `recursion` turns it on.

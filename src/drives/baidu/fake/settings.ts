@@ -39,8 +39,14 @@ export interface Settings {
   taskMs: number;
   /** A task neither advances nor ends while this is true. */
   holdTasks: boolean;
-  /** `ondup=overwrite` of a synchronous move still answers -8, as one client saw. */
+  /** `ondup=overwrite` of a move that is done at once still answers -8, as one client saw. */
   syncMoveOverwriteFails: boolean;
+  /** Whether the application may ask about tasks: no document promises it. */
+  taskQueries: boolean;
+  /** An announcement does not ask for slices that the service has from other files. */
+  knownSlices: boolean;
+  /** `search` takes a page; else it gives the first one again, as newer documents name none. */
+  searchPages: boolean;
   listallPerMinute: number;
   /** Search finds entries only this long after they were made, and still shows deleted ones as long. */
   searchLagMs: number;
@@ -73,6 +79,9 @@ export const DEFAULTS: Settings = {
   taskMs: 20_000,
   holdTasks: false,
   syncMoveOverwriteFails: false,
+  taskQueries: true,
+  knownSlices: false,
+  searchPages: true,
   listallPerMinute: 10,
   searchLagMs: 0,
   directDownloads: false,

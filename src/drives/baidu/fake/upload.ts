@@ -38,6 +38,8 @@ export interface UploadState {
 /** Announces, slices and commits of one fake. */
 export class Uploads {
   readonly states = new Map<string, UploadState>();
+  /** By MD5. */
+  readonly #received = new Map<string, StoredSlice>();
   /** Slices that were stored, repeats included. */
   slicesReceived = 0;
   readonly #world: World;
@@ -172,6 +174,12 @@ export class Uploads {
       commits: 0,
     };
     this.states.set(state.id, state);
+    if (this.#world.settings.knownSlices) {
+      for (const [index, md5] of state.blockList.entries()) {
+        const slice = this.#received.get(md5);
+        if (slice) state.slices.set(index, slice);
+      }
+    }
     return state;
   }
 
@@ -232,6 +240,7 @@ export class Uploads {
     this.#slicesOf(state);
     const slice = this.#world.contents.slice(bytes);
     state.slices.set(index, slice);
+    this.#received.set(slice.md5, slice);
     this.slicesReceived += 1;
     const { gzipLabel } = this.#world.settings;
     const labelled =
