@@ -91,6 +91,13 @@ export interface ByteRange {
   readonly end: number | null;
 }
 
+export interface FileMeasure {
+  /** Null: the provider does not tell, but by the end of the bytes. */
+  readonly sizeBytes: number | null;
+  /** Whether a part comes without what is before it; else the driver reads that too, and throws it away. */
+  readonly parts: boolean;
+}
+
 /** What presence of a method cannot say. Each number with its source, in the driver's README. */
 export interface Capabilities {
   readonly nameBytesMax: number;
@@ -185,6 +192,8 @@ export interface Driver {
    */
   read(ref: string, range: ByteRange | null, call: CallContext): Promise<Readable>;
 
+  /** Of drives whose entries have no size: asks for that of one file, which costs a request of its own. */
+  measure?(ref: string, call: CallContext): Promise<FileMeasure>;
   /** How many entries the folder holds. Absent: not told, or told by {@link Page.totalCount} only. */
   count?(folderRef: string, options: Pick<ListOptions, 'kind'>, call: CallContext): Promise<number>;
   /** Many at once, in the order asked, null for what is not there. Absent: the services ask one by one. */

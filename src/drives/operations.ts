@@ -32,6 +32,7 @@ export const LOOKS: ReadonlySet<string> = new Set<Operation>([
   'read',
   'count',
   'statMany',
+  'measure',
   'resolve',
   'pathOf',
   'listRecursive',

@@ -51,7 +51,8 @@ export function answerFile(method: string | undefined, headers: IncomingHttpHead
     const unsatisfied = { 'content-range': `bytes */${sizeBytes}`, 'content-length': 0 };
     return { status: 416, headers: { ...common, ...unsatisfied }, body: null };
   }
-  const span = range.kind === 'part' ? range.span : null;
+  const span =
+    range.kind === 'part' && range.span.start <= (file.partStartMax ?? Number.POSITIVE_INFINITY) ? range.span : null;
   const lengthBytes = span ? span.end - span.start + 1 : sizeBytes;
   return {
     status: span ? 206 : 200,
@@ -59,7 +60,8 @@ export function answerFile(method: string | undefined, headers: IncomingHttpHead
       ...common,
       'content-type': contentTypeOf(file.mimeType),
       'content-disposition': contentDisposition(file.name, { type: file.attachment ? 'attachment' : 'inline' }),
-      'accept-ranges': sizeBytes === null ? 'none' : 'bytes',
+      // Of a file that is measured only when a part is asked for, nothing is said before.
+      ...(sizeBytes === null && file.measured ? {} : { 'accept-ranges': sizeBytes === null ? 'none' : 'bytes' }),
       ...(lengthBytes === null ? {} : { 'content-length': lengthBytes }),
       ...(span ? { 'content-range': `bytes ${span.start}-${span.end}/${sizeBytes}` } : {}),
     },

@@ -14,6 +14,8 @@ const MODIFIED_AT = new Date('2026-11-20T08:30:00.500Z');
 const FILE: Download = {
   name: 'report.bin',
   sizeBytes: BYTES.length,
+  partStartMax: null,
+  measured: null,
   mimeType: 'application/x-test',
   version: 'v1',
   modifiedAt: MODIFIED_AT,
@@ -177,6 +179,43 @@ describe('sending a file', () => {
     const { status, headers, body } = await ask({ range: 'bytes=1-2' }, { sizeBytes: null });
     assert.deepEqual([status, headers['accept-ranges'], headers['content-length']], [200, 'none', undefined]);
     assert.deepEqual(body, BYTES);
+  });
+
+  it('a file of untold size is measured where a part is asked for, or its head', async () => {
+    let asked = 0;
+    const measurable = (partStartMax: number | null = null): Partial<Download> => ({
+      sizeBytes: null,
+      measured: async () => {
+        asked += 1;
+        return { ...FILE, partStartMax };
+      },
+    });
+    const part = await ask({ range: 'bytes=10-19' }, measurable());
+    assert.deepEqual([part.status, part.headers['content-range']], [206, 'bytes 10-19/1000']);
+    assert.deepEqual(part.body, BYTES.subarray(10, 20));
+    const last = await ask({ range: 'bytes=-5' }, measurable());
+    assert.deepEqual([last.status, last.body], [206, BYTES.subarray(995)]);
+    assert.equal((await ask({ range: 'bytes=1000-' }, measurable())).status, 416);
+    const head = await ask({}, measurable(), 'HEAD');
+    assert.deepEqual([head.headers['content-length'], head.headers['accept-ranges']], ['1000', 'bytes']);
+    assert.equal(asked, 4);
+    const whole = await ask({}, measurable());
+    assert.deepEqual([whole.status, whole.body], [200, BYTES]);
+    assert.deepEqual([whole.headers['accept-ranges'], asked], [undefined, 4], 'the whole needs no size');
+  });
+
+  it('a part that lies too far behind what would have to be read first is answered with the whole', async () => {
+    const measured = async () => ({ ...FILE, partStartMax: 500 });
+    const near = await ask({ range: 'bytes=500-509' }, { sizeBytes: null, measured });
+    assert.deepEqual([near.status, near.body], [206, BYTES.subarray(500, 510)]);
+    const far = await ask({ range: 'bytes=501-509' }, { sizeBytes: null, measured });
+    assert.deepEqual([far.status, far.headers['content-range'], far.body], [200, undefined, BYTES]);
+  });
+
+  it('a file that cannot be measured is sent whole', async () => {
+    const measured = async () => ({ ...FILE, sizeBytes: null });
+    const { status, headers, body } = await ask({ range: 'bytes=1-2' }, { sizeBytes: null, measured });
+    assert.deepEqual([status, headers['accept-ranges'], body], [200, 'none', BYTES]);
   });
 
   it('a file without validators has none', async () => {

@@ -20,7 +20,9 @@ export async function sendFile(
   file: Download,
   gone: AbortSignal,
 ): Promise<void> {
-  const { status, headers, body } = answerFile(request.method, request.headers, file);
+  const wantsSize = request.method === 'HEAD' || request.headers.range !== undefined;
+  const sized = file.measured && file.sizeBytes === null && wantsSize ? await file.measured(gone) : file;
+  const { status, headers, body } = answerFile(request.method, request.headers, sized);
   if (!body) {
     response.writeHead(status, headers).end();
     return;

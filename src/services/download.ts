@@ -13,14 +13,18 @@ export interface ByteSpan {
 /** A file that somebody has the right to download, as it is now. */
 export interface Download {
   readonly name: string;
-  /** Null where the provider does not tell: then only the whole can be had. */
+  /** Null where the provider does not tell: then only the whole can be had, unless {@link measured} finds it out. */
   readonly sizeBytes: number | null;
+  /** Where a part may begin at most, in bytes; null: anywhere. */
+  readonly partStartMax: number | null;
   readonly mimeType: string | null;
   /** Another one whenever the bytes are others; of letters, digits, - and _. Null where the provider does not tell. */
   readonly version: string | null;
   readonly modifiedAt: Date | null;
   /** To be saved rather than shown. */
   readonly attachment: boolean;
+  /** The same with its size, of a drive that tells it only when it is asked for one file; null where it does not. */
+  readonly measured: ((signal: AbortSignal) => Promise<Download>) | null;
   /** The bytes of the span; null: all. The signal ends the stream. */
   read(span: ByteSpan | null, signal: AbortSignal): Promise<Readable>;
 }
@@ -49,15 +53,34 @@ export async function openFile(
   return { ...opened, entry };
 }
 
-export const downloadOf = ({ driver, entry }: Awaited<ReturnType<typeof openFile>>, attachment: boolean): Download => ({
-  name: entry.name,
-  sizeBytes: entry.sizeBytes,
-  mimeType: entry.mimeType,
-  version: versionOf(entry),
-  modifiedAt: entry.modifiedAt,
-  attachment,
-  read: (span, signal) => driver.read(entry.ref, span, { signal }),
-});
+export function downloadOf({ driver, entry }: Awaited<ReturnType<typeof openFile>>, attachment: boolean): Download {
+  const download: Download = {
+    name: entry.name,
+    sizeBytes: entry.sizeBytes,
+    partStartMax: null,
+    mimeType: entry.mimeType,
+    version: versionOf(entry),
+    modifiedAt: entry.modifiedAt,
+    attachment,
+    measured: null,
+    read: (span, signal) => driver.read(entry.ref, span, { signal }),
+  };
+  if (entry.sizeBytes !== null || !driver.measure) return download;
+  const measure = driver.measure.bind(driver);
+  return {
+    ...download,
+    measured: async (signal) => {
+      const { sizeBytes, parts } = await measure(entry.ref, { signal });
+      return { ...download, sizeBytes, partStartMax: parts ? null : SKIPPED_BYTES_MAX };
+    },
+  };
+}
+
+/**
+ * Bytes that are read and thrown away for what comes after them, where the provider gives only whole files: 10 seconds of a
+ * fast line in one house, where such servers are. Who asks for a part farther on gets the whole file instead.
+ */
+const SKIPPED_BYTES_MAX = 1024 ** 3;
 
 /** By the content where it is known, so that a renamed or moved file is resumed. */
 function versionOf({ ref, hashes, revision }: DriveEntry): string | null {

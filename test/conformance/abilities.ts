@@ -125,6 +125,7 @@ const EXAMPLE_ARGS: Readonly<Record<Operation, readonly unknown[]>> = {
   read: ['x', null],
   count: ['x', {}],
   statMany: [['x']],
+  measure: ['x'],
   resolve: [['x']],
   pathOf: ['x'],
   listRecursive: ['x', PAGE],

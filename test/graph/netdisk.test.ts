@@ -163,9 +163,16 @@ describe('an account on a Netdisk server', { timeout: 120_000 }, () => {
     const { ticket } = await change('createDownloadTicket', { file: at('/new/c#d.txt') }, 'ticket { url }');
     const whole = await fetch(ticket.url);
     assert.equal(await whole.text(), 'hello 世界');
-    const part = await fetch(ticket.url, { headers: { range: 'bytes=6-8' } });
-    // Of a file of unknown size no range can be told: the whole is given.
-    assert.deepEqual([part.status, await part.text()], [200, 'hello 世界']);
+    for (const ranges of [false, true]) {
+      fake.settings.ranges = ranges;
+      const part = await fetch(ticket.url, { headers: { range: 'bytes=6-8' } });
+      assert.deepEqual([part.status, await part.text()], [206, '世']);
+      assert.equal(part.headers.get('content-range'), 'bytes 6-8/12');
+    }
+    Object.assign(fake.settings, { ranges: false, lengths: false });
+    const untold = await fetch(ticket.url, { headers: { range: 'bytes=6-8' } });
+    assert.deepEqual([untold.status, await untold.text()], [200, 'hello 世界'], 'no part of a file of no length');
+    fake.settings.lengths = true;
     const { results } = await change('deleteEntries', { entries: [at('/new')] }, `results { error { ${ERROR} } }`);
     assert.deepEqual(results, [{ error: null }]);
     assert.equal(user.world.kindOf('/new'), null);

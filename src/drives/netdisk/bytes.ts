@@ -7,7 +7,7 @@ import type { ByteRange, CallContext, DriveEntry, Driver } from '../driver.ts';
 import { checkEntryName } from '../shared/names.ts';
 import type { NetdiskClient } from './client.ts';
 import { remove, rename, taken } from './editing.ts';
-import { envelopeError, invalid, isEnvelope, netdiskError, PROVIDER } from './errors.ts';
+import { envelopeError, invalid, isCategory, isEnvelope, netdiskError, PROVIDER } from './errors.ts';
 import { below, entryOf } from './paths.ts';
 
 /** For one file in one piece: 1 GiB at 16 Mbit/s. */
@@ -39,8 +39,8 @@ export const createBytes = (netdisk: NetdiskClient) =>
         },
         call,
       );
-      const length = headers.has('content-length') ? Number(headers.get('content-length')) : null;
-      if (/^application\/json\b/i.test(headers.get('content-type') ?? '') && (length ?? 0) <= ERROR_BYTES_MAX) {
+      const length = lengthOf(headers);
+      if (mayBeError(headers)) {
         return cut(await withoutError(body), status === 206 ? null : range, length);
       }
       if (!range) return body;
@@ -51,6 +51,32 @@ export const createBytes = (netdisk: NetdiskClient) =>
         throw netdiskError('corrupted', 'gave other bytes of the file than were asked for.');
       }
       return cut(body, range, length);
+    },
+
+    /** By the head of the answer to a request for one byte; what comes of the bytes is not waited for. */
+    async measure(ref, call) {
+      const file = await netdisk.file(ref, call);
+      const { status, headers, body } = await netdisk.send(
+        {
+          method: 'GET',
+          url: '/api/downloadFile',
+          query: { destination: file.ref },
+          headers: { range: 'bytes=0-0' },
+          endpoint: 'bytes',
+          as: 'stream',
+          idempotent: true,
+          accept: [416], // A file of no bytes has no first one.
+        },
+        call,
+      );
+      if (status !== 200) {
+        body.destroy();
+        return { sizeBytes: totalOf(headers), parts: true };
+      }
+      const length = lengthOf(headers);
+      if (mayBeError(headers)) await withoutError(body);
+      body.destroy();
+      return { sizeBytes: length, parts: false };
     },
 
     /** One form with the whole file: the server knows no slices. */
@@ -67,7 +93,12 @@ export const createBytes = (netdisk: NetdiskClient) =>
       // Whether the server replaces a file by itself, it does not say. The old one goes when the new one is there.
       const interim = `.panql-${randomBytes(9).toString('hex')}.part`;
       const sent = await upload(netdisk, parent, interim, file, call);
-      await remove(netdisk, existing.ref, call);
+      try {
+        await remove(netdisk, existing.ref, call);
+      } catch (error) {
+        await remove(netdisk, sent.ref, call).catch(() => {}); // What failed is told; the rest may stay.
+        throw error;
+      }
       await rename(netdisk, sent.ref, plan.name, call);
       return entryOf(existing.ref, 'FILE', file.sizeBytes);
     },
@@ -80,23 +111,33 @@ async function upload(
   { path, sizeBytes }: SpooledFile,
   call: CallContext,
 ): Promise<DriveEntry> {
-  const multipart = [
-    { name: 'destination', value: parent.ref },
-    { name: 'file', filename: name, length: sizeBytes, open: () => createReadStream(path) },
-  ];
-  await netdisk.send(
-    {
-      method: 'POST',
-      url: '/api/uploadFile',
-      body: { multipart },
-      endpoint: 'bytes',
-      as: 'json',
-      idempotent: false,
-      timeoutMs: UPLOAD_TIMEOUT_MS,
-    },
-    call,
-  );
-  return entryOf(below(parent.ref, name), 'FILE', sizeBytes);
+  const ref = below(parent.ref, name);
+  const send = (destination: string) => {
+    const multipart = [
+      { name: 'destination', value: destination },
+      { name: 'file', filename: name, length: sizeBytes, open: () => createReadStream(path) },
+    ];
+    return netdisk.send(
+      {
+        method: 'POST',
+        url: '/api/uploadFile',
+        body: { multipart },
+        endpoint: 'bytes',
+        as: 'json',
+        idempotent: false,
+        timeoutMs: UPLOAD_TIMEOUT_MS,
+      },
+      call,
+    );
+  };
+  try {
+    await send(parent.ref);
+  } catch (error) {
+    // The name is free, so this is about the folder: then the place of an upload is the file's own path, as a new folder's is.
+    if (!isCategory(error, 'already_exists') || (await netdisk.find(ref, call))) throw error;
+    await send(ref);
+  }
+  return entryOf(ref, 'FILE', sizeBytes);
 }
 
 async function freeName(netdisk: NetdiskClient, parent: DriveEntry, name: string, call: CallContext): Promise<string> {
@@ -143,6 +184,18 @@ async function* bytesOf(body: Readable, { start, end }: ByteRange): AsyncGenerat
     if (end !== null && at > end) return;
   }
 }
+
+const lengthOf = (headers: Headers): number | null =>
+  headers.has('content-length') ? Number(headers.get('content-length')) : null;
+
+/** Of the whole file, by the answer to a range; null: not told. */
+function totalOf(headers: Headers): number | null {
+  const total = /\/(\d+)$/.exec(headers.get('content-range') ?? '')?.[1];
+  return total === undefined ? null : Number(total);
+}
+
+const mayBeError = (headers: Headers): boolean =>
+  /^application\/json\b/i.test(headers.get('content-type') ?? '') && (lengthOf(headers) ?? 0) <= ERROR_BYTES_MAX;
 
 /** The server answers 200 to everything: what could be its error in place of a file is read before it is given as one. */
 async function withoutError(body: Readable): Promise<Readable> {

@@ -9,8 +9,13 @@ import { checkedRef, entryOf, nameOf, parentOf, ROOT_REF } from './paths.ts';
 /** What other people's software on somebody's own machine can be asked at one time. */
 const RATES = { search: { concurrent: 4 }, change: { concurrent: 2 }, bytes: { concurrent: 4 } };
 
+/** Where nothing is found there may be no list at all. */
+const PATHS = z
+  .array(z.string())
+  .nullish()
+  .transform((paths) => paths ?? []);
 const FOUND = z.object({
-  data: z.object({ file: z.array(z.string()), directory: z.array(z.string()) }),
+  data: z.object({ file: PATHS, directory: PATHS }),
 });
 
 /** How the parts of the driver speak with one person's server. */

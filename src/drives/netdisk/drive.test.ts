@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { type NetdiskFixture, openNetdiskFixture } from '../../../test/conformance/fixtures/netdisk.ts';
 import type { ConflictPolicy } from '../driver.ts';
+import { reachable } from './links.ts';
 
 const call = { signal: new AbortController().signal };
 
@@ -12,7 +13,10 @@ describe('what is peculiar to a Netdisk server', () => {
     fixture.user.world.put('/docs', null);
   });
   after(() => fixture.close());
-  beforeEach(() => fixture.fake.clear());
+  beforeEach(() => {
+    fixture.fake.clear();
+    Object.assign(fixture.fake.settings, { uploadTo: 'folder', deleteBy: 'POST json', ranges: false, lengths: true });
+  });
 
   const content = async (ref: string, range: Parameters<typeof fixture.drive.driver.read>[1] = null): Promise<string> =>
     Buffer.concat(await (await fixture.drive.driver.read(ref, range, call)).toArray()).toString();
@@ -59,6 +63,49 @@ describe('what is peculiar to a Netdisk server', () => {
     );
   });
 
+  it('a file is measured without being read, and read in parts by servers of both kinds', async () => {
+    const text = '0123456789'.repeat(1000);
+    await put('m.bin', text);
+    await put('m.json', '{"code":200}');
+    await put('nothing.bin', '');
+    const measure = (name: string) => fixture.drive.run('measure', `/docs/${name}`, call);
+    for (const ranges of [false, true]) {
+      fixture.fake.settings.ranges = ranges;
+      assert.deepEqual(await measure('m.bin'), { sizeBytes: 10_000, parts: ranges });
+      assert.deepEqual(await measure('m.json'), { sizeBytes: 12, parts: ranges });
+      assert.deepEqual(await measure('nothing.bin'), { sizeBytes: 0, parts: ranges });
+      assert.equal(await content('/docs/m.bin', { start: 9_995, end: null }), '56789');
+      assert.equal(await content('/docs/m.bin', { start: 4_321, end: 4_325 }), '12345');
+    }
+    Object.assign(fixture.fake.settings, { ranges: false, lengths: false });
+    assert.deepEqual(await measure('m.bin'), { sizeBytes: null, parts: false });
+    await assert.rejects(measure('none.bin'), { category: 'not_found' });
+  });
+
+  it('an upload goes by the path of the file where the server wants that', async () => {
+    fixture.fake.settings.uploadTo = 'file';
+    assert.equal((await put('by path.txt', 'one')).ref, '/docs/by path.txt');
+    assert.equal(await content('/docs/by path.txt'), 'one');
+    await assert.rejects(put('by path.txt', 'two'), { category: 'already_exists' });
+    assert.equal((await put('by path.txt', 'two', 'REPLACE')).ref, '/docs/by path.txt');
+    assert.equal(await content('/docs/by path.txt'), 'two');
+  });
+
+  it('a deletion is told in a form where the server reads no JSON', async () => {
+    fixture.fake.settings.deleteBy = 'POST form';
+    await put('gone.txt', 'x');
+    await fixture.drive.run('remove', '/docs/gone.txt', {}, call);
+    assert.equal(fixture.user.world.kindOf('/docs/gone.txt'), null);
+  });
+
+  it('a replacement that fails leaves nothing of itself', async () => {
+    await put('kept.txt', 'old');
+    const names = () => fixture.user.world.namesIn('/docs').filter((name) => name.startsWith('.panql'));
+    fixture.fake.failNext('deleteFile');
+    await assert.rejects(put('kept.txt', 'new', 'REPLACE'), { category: 'unavailable' });
+    assert.deepEqual([await content('/docs/kept.txt'), names()], ['old', []]);
+  });
+
   it('a link for a quarter of an hour leads to the bytes without a token', async () => {
     await put('d.txt', 'linked');
     const { url, headers, expiresAt } = await fixture.drive.run('link', '/docs/d.txt', call);
@@ -66,6 +113,17 @@ describe('what is peculiar to a Netdisk server', () => {
     assert.ok(Math.abs((expiresAt?.getTime() ?? 0) - Date.now() - 15 * 60_000) < 60_000);
     assert.equal(await (await fetch(url)).text(), 'linked');
     await assert.rejects(fixture.drive.run('link', '/docs', call), { category: 'wrong_kind' });
+  });
+
+  it('a link to the server’s own machine becomes one to the address that it was linked by', () => {
+    const link = 'http://127.0.0.1/Netdisk/download/eyJ.x_-y';
+    assert.equal(
+      reachable(link, 'http://192.168.1.5:8080/Netdisk'),
+      'http://192.168.1.5:8080/Netdisk/download/eyJ.x_-y',
+    );
+    assert.equal(reachable(link, 'http://127.0.0.1:8080/Netdisk'), link);
+    const named = 'https://files.example.com/Netdisk/download/eyJ.x_-y';
+    assert.equal(reachable(named, 'http://192.168.1.5/Netdisk'), named);
   });
 
   it('a share is of one file, and keeps nothing that the server does not', async () => {

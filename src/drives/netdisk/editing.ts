@@ -1,3 +1,4 @@
+import type { OutboundBody } from '../../transport/body.ts';
 import type { CallContext, Driver } from '../driver.ts';
 import { checkEntryName } from '../shared/names.ts';
 import type { NetdiskClient } from './client.ts';
@@ -64,9 +65,16 @@ export async function rename(netdisk: NetdiskClient, ref: string, name: string, 
 }
 
 export async function remove(netdisk: NetdiskClient, ref: string, call: CallContext): Promise<void> {
-  const body = { json: { destination: ref } };
   const url = '/api/deleteFile';
-  await netdisk.send({ method: 'POST', url, body, endpoint: 'change', as: 'json', idempotent: false }, call);
+  const send = (body: OutboundBody) =>
+    netdisk.send({ method: 'POST', url, body, endpoint: 'change', as: 'json', idempotent: false }, call);
+  try {
+    await send({ json: { destination: ref } });
+  } catch (error) {
+    // A server that misses it there reads forms, as with its other changes.
+    if (!isCategory(error, 'invalid_argument')) throw error;
+    await send({ multipart: [{ name: 'destination', value: ref }] });
+  }
 }
 
 export const taken = (existingRef: string) =>

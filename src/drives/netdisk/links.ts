@@ -14,6 +14,17 @@ const FOR_EVER_SECONDS = 300 * 365 * DAY_SECONDS;
 
 const LINK = z.object({ data: z.object({ downloadURL: z.url({ protocol: /^https?$/ }), key: z.string().nullish() }) });
 
+/** A name of the machine itself: it leads everybody else to their own. */
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+/** A link as others can follow it: a server that knows itself as 127.0.0.1 is at the address that it was linked by. */
+export function reachable(link: string, baseUrl: string): string {
+  const url = new URL(link);
+  const base = URL.parse(baseUrl);
+  if (!base || !LOOPBACK.test(url.hostname) || LOOPBACK.test(base.hostname)) return link;
+  return base.origin + url.pathname + url.search;
+}
+
 /** The server's own links to one file, for who has no account there; with a key, a share. */
 export const createLinks = (netdisk: NetdiskClient) => {
   const link = async (ref: string, seconds: number, key: string | null, call: CallContext) => {
@@ -29,7 +40,8 @@ export const createLinks = (netdisk: NetdiskClient) => {
       },
       call,
     );
-    return parsed(LINK, body).data;
+    const { downloadURL, key: chosen } = parsed(LINK, body).data;
+    return { downloadURL: reachable(downloadURL, netdisk.account.settings.baseUrl ?? ''), key: chosen };
   };
 
   const shares: Shares = {

@@ -17,6 +17,18 @@ export interface NetdiskUser {
 
 export type NetdiskFault = 'server_error' | 'html' | 'cut' | 'hang' | 'revoked';
 
+/** Where the specification leaves room. Tests may change them between calls. */
+export interface NetdiskSettings {
+  /** What `destination` of an upload names. */
+  uploadTo: 'folder' | 'file';
+  /** How deletions are read: by the rule for every POST, or as the other changes are. */
+  deleteBy: 'POST json' | 'POST form';
+  /** Whether a part of a file can be asked for. */
+  ranges: boolean;
+  /** Whether a file comes with its length. */
+  lengths: boolean;
+}
+
 export type NetdiskFake = Awaited<ReturnType<typeof startNetdiskFake>>;
 
 interface Link {
@@ -40,7 +52,7 @@ const CALLS = {
   uploadFile: { ways: ['POST form'], values: ['destination'] },
   downloadFile: { ways: ['GET'], values: ['destination'] },
   searchFile: { ways: ['GET'], values: ['destination?', 'name', 'type?'] },
-  deleteFile: { ways: ['POST json'], values: ['destination'] },
+  deleteFile: { ways: ['POST json', 'POST form'], values: ['destination'] },
   storage: { ways: ['GET', 'POST form'], values: ['destination', 'url'] },
   renameFile: { ways: ['GET', 'POST form'], values: ['destination', 'name'] },
 } as const;
@@ -54,6 +66,8 @@ export async function startNetdiskFake({ clock = systemClock } = {}) {
   const links = new Map<string, Link>();
   const violations: string[] = [];
   const counts = { requests: 0, logins: 0 };
+  const settings: NetdiskSettings = { uploadTo: 'folder', deleteBy: 'POST json', ranges: false, lengths: true };
+  let failing: CallName | null = null;
   let fault: { readonly kind: NetdiskFault; left: number } | null = null;
 
   const server = createServer((request, response) => {
@@ -104,7 +118,7 @@ export async function startNetdiskFake({ clock = systemClock } = {}) {
       if (!link) return answer(404, 'file not found');
       if (link.expiresAtMs <= clock.now().getTime()) return answer(600, 'JWT expired');
       if (link.key !== null) return answer(300, '密钥错误');
-      return send(response, link.path, link.user);
+      return send(request, response, { path: link.path, user: link.user });
     }
     const name = /^\/Netdisk\/api\/(\w+)$/.exec(pathname)?.[1];
     if (name === undefined || !(name in CALLS)) {
@@ -119,8 +133,15 @@ export async function startNetdiskFake({ clock = systemClock } = {}) {
       return;
     }
 
+    if (failing === name) {
+      failing = null;
+      return answer(500, '服务器爆了', null, 'error');
+    }
     const { ways, values: known } = CALLS[name as CallName];
     const way = wayOf(request);
+    // Read in another way, its values are not found.
+    if (name === 'deleteFile' && way === 'POST json' && settings.deleteBy === 'POST form')
+      return answer(300, '缺少参数:destination ');
     if (!(ways as readonly string[]).includes(way)) return wrong(`sent as ${way}`);
     let file: Call['file'] = null;
     const values: Record<string, string> = {};
@@ -147,11 +168,15 @@ export async function startNetdiskFake({ clock = systemClock } = {}) {
     if ((file !== null) !== (name === 'uploadFile')) return wrong('file');
     const { destination } = values;
     if (destination !== undefined && !destination.startsWith('/')) return wrong('destination');
-    return acts[name as CallName]({ user, values, file }, answer, response);
+    return acts[name as CallName]({ user, values, file }, answer, { request, response });
   }
 
   type AnswerWith = (code: number, msg: string, data?: unknown) => void;
-  type Act = (call: Call, answer: AnswerWith, response: ServerResponse) => void;
+  interface Exchange {
+    readonly request: IncomingMessage;
+    readonly response: ServerResponse;
+  }
+  type Act = (call: Call, answer: AnswerWith, exchange: Exchange) => void;
 
   const acts: Readonly<Record<CallName, Act>> = {
     searchFile({ user: { world }, values: { name = '', destination = '/', type = '' } }, answer) {
@@ -166,17 +191,17 @@ export async function startNetdiskFake({ clock = systemClock } = {}) {
       });
     },
     /** The download, and where there is nothing, the making of a folder: both stand at this address. */
-    downloadFile({ user, values: { destination = '' } }, answer, response) {
+    downloadFile({ user, values: { destination = '' } }, answer, { request, response }) {
       const kind = user.world.kindOf(destination);
-      if (kind === 'FILE') return send(response, destination, user);
+      if (kind === 'FILE') return send(request, response, { path: destination, user });
       if (kind === 'FOLDER') return answer(300, '同名文件或文件夹已经存在');
       if (!user.world.put(destination, null)) return answer(404, 'file not found');
       return answer(200, '文件夹创建成功');
     },
     uploadFile({ user: { world }, values: { destination = '' }, file }, answer) {
-      if (world.kindOf(destination) !== 'FOLDER' || !file) return answer(404, 'file not found');
-      const path = below(destination, file.name);
+      const path = settings.uploadTo === 'file' ? destination : below(destination, file?.name ?? '');
       if (world.kindOf(path) !== null) return answer(300, '同名文件或文件夹已经存在');
+      if (world.kindOf(parentOf(path)) !== 'FOLDER' || !file) return answer(404, 'file not found');
       world.put(path, file.bytes);
       return answer(200, '上传成功');
     },
@@ -219,16 +244,28 @@ export async function startNetdiskFake({ clock = systemClock } = {}) {
     },
   };
 
-  /** The specification names no ranges: the whole file, whatever is asked for. */
-  function send(response: ServerResponse, path: string, { world }: NetdiskUser): void {
-    const bytes = world.bytesOf(path) ?? Buffer.alloc(0);
-    const filename = encodeURIComponent(nameOf(path));
-    response.writeHead(200, {
+  /** The specification names no ranges: the whole file, whatever is asked for, unless the settings say otherwise. */
+  function send(
+    { headers }: IncomingMessage,
+    response: ServerResponse,
+    { path, user }: { readonly path: string; readonly user: NetdiskUser },
+  ): void {
+    const bytes = user.world.bytesOf(path) ?? Buffer.alloc(0);
+    const [, first = '', last = ''] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? '') ?? [];
+    const isPart = settings.ranges && first !== '';
+    const start = isPart ? Number(first) : 0;
+    const end = Math.min(isPart && last !== '' ? Number(last) : bytes.length - 1, bytes.length - 1);
+    if (isPart && start >= bytes.length) {
+      response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end();
+      return;
+    }
+    response.writeHead(isPart ? 206 : 200, {
       'content-type': path.endsWith('.json') ? 'application/json' : 'application/octet-stream',
-      'content-length': bytes.length,
-      'content-disposition': `attachment; filename*=UTF-8''${filename}`,
+      ...(settings.lengths ? { 'content-length': end - start + 1 } : {}),
+      ...(isPart ? { 'content-range': `bytes ${start}-${end}/${bytes.length}` } : {}),
+      'content-disposition': `attachment; filename*=UTF-8''${encodeURIComponent(nameOf(path))}`,
     });
-    response.end(bytes);
+    response.end(bytes.subarray(start, end + 1));
   }
 
   /** Whether the fault that is armed answers in place of the server. */
@@ -251,6 +288,7 @@ export async function startNetdiskFake({ clock = systemClock } = {}) {
     url,
     violations,
     counts,
+    settings,
     createUser: (
       username = `user-${users.length + 1}`,
       password = randomBytes(9).toString('base64url'),
@@ -263,6 +301,10 @@ export async function startNetdiskFake({ clock = systemClock } = {}) {
     expireTokens: () => tokens.clear(),
     arm: (kind: NetdiskFault, times = Number.POSITIVE_INFINITY) => {
       fault = { kind, left: times };
+    },
+    /** The next of these calls is answered with a failure of the server. */
+    failNext: (name: CallName) => {
+      failing = name;
     },
     /** Gives what was armed. */
     clear: (): NetdiskFault | null => {
