@@ -104,6 +104,8 @@ export interface Capabilities {
   readonly caseSensitive: boolean;
   readonly fileBytesMax: number | null;
   readonly listPageMax: number;
+  /** Listings with so few calls that the longest page is asked for, of which callers get their parts. Absent: none. */
+  readonly wholePages?: readonly ('listRecursive' | 'listByCategory')[];
   /** Hashes that entries carry, or that an upload is verified with. */
   readonly hashes: readonly HashAlgorithm[];
   /** Sorts that the provider does itself; another sort is refused. */

@@ -175,6 +175,8 @@ export class Entries {
     if (category && recursive === false) {
       throw InvalidInputError.at('recursive', 'must not be false with a category: its files are listed at any depth');
     }
+    const { listPageMax, wholePages } = driver.capabilities;
+    const act = category ? 'listByCategory' : recursive ? 'listRecursive' : null;
     return viewsOf(
       account,
       await readPage(
@@ -184,7 +186,8 @@ export class Entries {
           return run('list', folder, {}, request, listing);
         },
         page,
-        driver.capabilities.listPageMax,
+        listPageMax,
+        act !== null && wholePages?.includes(act),
       ),
     );
   }

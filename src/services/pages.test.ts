@@ -30,15 +30,16 @@ describe('paging through a driver', () => {
           pageMax: fc.integer({ min: 1, max: 12 }),
           itemCursors: fc.boolean(),
           stingy: fc.boolean(),
+          whole: fc.boolean(),
           limits: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 }),
         }),
-        async ({ count, limits, ...options }) => {
+        async ({ count, limits, whole, ...options }) => {
           const list = numbers(count, options);
           const seen: number[] = [];
           let after: string | null = null;
           for (let turn = 0; ; turn += 1) {
             const limit = limits[turn % limits.length] ?? 1;
-            const page: ItemPage<number> = await readPage(list, { limit, after }, options.pageMax);
+            const page: ItemPage<number> = await readPage(list, { limit, after }, options.pageMax, whole);
             assert.ok(page.items.length <= limit);
             assert.equal(page.cursors.length, page.items.length);
             seen.push(...page.items);
@@ -52,6 +53,34 @@ describe('paging through a driver', () => {
           );
         },
       ),
+    );
+  });
+
+  it('asks the same question for all parts of a page that is dear', async () => {
+    const asked: PageRequest[] = [];
+    const list = numbers(25, { pageMax: 10 });
+    let after: string | null = null;
+    do {
+      const page: ItemPage<number> = await readPage(
+        (request) => {
+          asked.push(request);
+          return list(request);
+        },
+        { limit: 5, after },
+        10,
+        true,
+      );
+      after = page.hasNextPage ? (page.cursors.at(-1) ?? null) : null;
+    } while (after !== null);
+    assert.deepEqual(
+      asked.map(({ cursor, limit }) => [cursor, limit]),
+      [
+        [null, 10],
+        [null, 10],
+        ['10', 10],
+        ['10', 10],
+        ['20', 10],
+      ],
     );
   });
 

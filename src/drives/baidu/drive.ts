@@ -22,6 +22,8 @@ const CAPABILITIES: Capabilities = {
   caseSensitive: true,
   fileBytesMax: FILE_BYTES_LIMIT,
   listPageMax: LIST_PAGE_MAX,
+  // Eight calls a minute.
+  wholePages: ['listRecursive', 'listByCategory'],
   hashes: ['MD5'],
   sorts: ['NAME', 'SIZE', 'MODIFIED_AT'],
   renamesMax: RENAMES_MAX,
