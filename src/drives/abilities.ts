@@ -19,7 +19,7 @@ const ABILITY_ACTS = {
   RECYCLE_PURGE: ['recycleBin.purge', 'recycleBin.empty'],
   UPLOAD: ['upload.begin', 'upload.putSlice', 'upload.complete', 'upload.abort', 'upload.putWhole', 'adopt'],
   INSTANT_UPLOAD: ['instantUpload'],
-  RESUMABLE_UPLOAD: ['upload.putSlice'],
+  RESUMABLE_UPLOAD: ['upload.putSlice', 'upload.heldSlices'],
   SHARE_CREATE: ['shares.create'],
   SHARE_LIST: ['shares.list'],
   SHARE_UPDATE: ['shares.update'],

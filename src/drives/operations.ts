@@ -45,6 +45,7 @@ export const LOOKS: ReadonlySet<string> = new Set<Operation>([
   'link',
   'recycleBin.list',
   'upload.putSlice',
+  'upload.heldSlices',
   'shares.list',
   'offline.list',
   'offline.stat',

@@ -274,6 +274,44 @@ for (const database of DATABASES) {
       assert.equal(drive.sessions, 0);
     });
 
+    test('a drive that tells what it has is sent what it lacks, and no more', async () => {
+      const driver = drive.slicing(1_000);
+      const { upload } = driver;
+      assert.ok(upload);
+      // The answer to slice 3 is lost, and later slice 1 itself.
+      const put = upload.putSlice;
+      upload.putSlice = async (plan, session, index, slice, call) => {
+        const receipt = await put(plan, session, index, slice, call);
+        if (index === 3) throw fault('unavailable');
+        return receipt;
+      };
+      const known: number[][] = [];
+      upload.heldSlices = async (_plan, _session, receipts) => {
+        known.push(receipts.map(({ index }) => index));
+        return [0, 2, 3].map((index) => ({ index, state: 'told' }));
+      };
+      parts.engine(driver, LIMITS).start();
+      const { id } = await parts.queued(bytes);
+      await parts.until(id, ({ state, attempts }) => state === 'QUEUED' && attempts === 1);
+      upload.putSlice = put;
+      const complete = upload.complete;
+      let given: unknown[] = [];
+      upload.complete = async (plan, session, receipts, call) => {
+        given = receipts.map(({ index, state }) => [index, state === 'told']);
+        assert.equal((await parts.store.slices.receipts(id)).length, 10);
+        return complete(plan, session, receipts, call);
+      };
+      parts.clock.pass(60_000);
+      assert.equal((await finished(id)).state, 'SUCCEEDED');
+      assert.deepEqual(known, [[0, 1, 2]], 'it is not asked about an upload that begins');
+      assert.deepEqual(drive.put, [0, 1, 2, 3, 1, 4, 5, 6, 7, 8, 9]);
+      assert.deepEqual(
+        given,
+        Array.from({ length: 10 }, (_, index) => [index, [0, 2, 3].includes(index)]),
+      );
+      assert.deepEqual(await stored(), bytes);
+    });
+
     test('a session that the drive has forgotten is begun anew', async () => {
       const driver = drive.slicing(1_000);
       drive.before = (act, { index }) => {

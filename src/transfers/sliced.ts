@@ -18,7 +18,7 @@ export async function sendSlices(delivery: Delivery, upload: SlicedUpload, plan:
   try {
     return kept == null
       ? await begin(delivery, upload, plan)
-      : await goOn(delivery, upload, plan, { session: kept as UploadSession, isAnew: false });
+      : await goOn(delivery, upload, plan, { session: kept as UploadSession, isAnew: false, isFresh: false });
   } catch (error) {
     // Only of a session that there was: a folder that is gone has none.
     const isLost = error instanceof DriveError && error.category === 'not_found' && delivery.row.driverSession != null;
@@ -32,7 +32,7 @@ async function begin(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan)
   const begun = await upload.begin(plan, delivery.call);
   if ('instant' in begun) return { entry: begun.instant, route: 'INSTANT' };
   await keepSession(delivery, upload, begun.session);
-  return goOn(delivery, upload, plan, { session: begun.session, isAnew: plan.anew === true });
+  return goOn(delivery, upload, plan, { session: begun.session, isAnew: plan.anew === true, isFresh: true });
 }
 
 /** Keeps a new session; one that nobody would know of is ended at once. */
@@ -70,6 +70,8 @@ interface Begun {
   readonly session: UploadSession;
   /** In place of one that the drive forgot: what it takes once more is no progress. */
   readonly isAnew: boolean;
+  /** Begun just now: the provider has nothing of it yet. */
+  readonly isFresh: boolean;
 }
 
 async function goOn(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan, begun: Begun): Promise<Sent> {
@@ -77,11 +79,31 @@ async function goOn(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan, 
   const { row, store, call } = delivery;
   await keep(delivery, { phase: 'SENDING', route: 'SLICED' });
   const receipts = new Map((await store.slices.receipts(row.id)).map((slice) => [slice.index, receiptOf(slice)]));
+  if (!begun.isFresh && receipts.size < session.sliceCount)
+    await askWhatIsHeld(delivery, upload, plan, session, receipts);
   await sendMissing(delivery, { ...begun, upload, plan, receipts });
 
   await beginCommit(delivery);
   const inOrder = [...receipts.values()].toSorted((left, right) => left.index - right.index);
   return { entry: await upload.complete(plan, session, inOrder, call), route: 'SLICED' };
+}
+
+/** The provider knows better than the receipts what it has. Once all is sent, only the end is asked for. */
+async function askWhatIsHeld(
+  { row, store, call }: Delivery,
+  upload: SlicedUpload,
+  plan: UploadPlan,
+  session: UploadSession,
+  receipts: Map<number, SliceReceipt>,
+): Promise<void> {
+  const held = await upload.heldSlices?.(plan, session, [...receipts.values()], call);
+  if (!held) return;
+  const unknown = held.filter(({ index }) => !receipts.has(index));
+  receipts.clear();
+  for (const receipt of held) receipts.set(receipt.index, receipt);
+  for (const receipt of unknown) {
+    if (!(await store.slices.saveReceipt(row, receipt.index, receipt))) throw new ClaimLostError();
+  }
 }
 
 const receiptOf = ({ receipt }: TransferSlice): SliceReceipt => receipt as SliceReceipt;

@@ -152,6 +152,7 @@ const EXAMPLE_ARGS: Readonly<Record<Operation, readonly unknown[]>> = {
   'recycleBin.empty': [],
   'upload.begin': [PLAN],
   'upload.putSlice': [PLAN, SESSION, 0, new Uint8Array(1)],
+  'upload.heldSlices': [PLAN, SESSION, []],
   'upload.complete': [PLAN, SESSION, []],
   'upload.abort': [SESSION],
   'upload.putWhole': [PLAN, new Uint8Array(1)],

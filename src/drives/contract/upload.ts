@@ -55,6 +55,17 @@ export interface SlicedUpload {
     bytes: Uint8Array,
     call: CallContext,
   ): Promise<SliceReceipt>;
+  /**
+   * The slices of a session that the provider has, as it tells: asked when an upload goes on after an interruption, with
+   * the receipts that are known. What it has is not sent again, also where the answer to a slice was lost; what it lost
+   * is. Absent: the receipts count.
+   */
+  heldSlices?(
+    plan: UploadPlan,
+    session: UploadSession,
+    known: readonly SliceReceipt[],
+    call: CallContext,
+  ): Promise<readonly SliceReceipt[]>;
   complete(
     plan: UploadPlan,
     session: UploadSession,

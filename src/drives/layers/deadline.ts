@@ -12,6 +12,7 @@ const SLOW_MS = 600_000;
 const SLOW_ACTS: ReadonlySet<string> = new Set<Operation>([
   'upload.begin',
   'upload.putSlice',
+  'upload.heldSlices',
   'upload.putWhole',
   'upload.complete',
   'instantUpload',

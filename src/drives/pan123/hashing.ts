@@ -14,11 +14,20 @@ const PIECE_BYTES = 1024 * 1024;
 export async function md5Of({ hashes, readSource, sizeBytes }: UploadPlan, signal: AbortSignal): Promise<string> {
   if (hashes.MD5 !== undefined) return hashes.MD5.toLowerCase();
   if (!readSource) throw invalid('must be told the MD5 of a file before it is sent, so the source must be readable.');
+  return md5OfRange(readSource, { start: 0, length: sizeBytes }, signal);
+}
+
+/** The MD5 of a part of the source. @throws DriveError `corrupted` when the source is shorter */
+export async function md5OfRange(
+  readSource: NonNullable<UploadPlan['readSource']>,
+  range: { readonly start: number; readonly length: number },
+  signal: AbortSignal,
+): Promise<string> {
   const hash = createHash('md5');
-  for (let start = 0; start < sizeBytes; start += PIECE_BYTES) {
+  for (let at = 0; at < range.length; at += PIECE_BYTES) {
     signal.throwIfAborted();
-    const length = Math.min(PIECE_BYTES, sizeBytes - start);
-    const bytes = await readSource({ start, length });
+    const length = Math.min(PIECE_BYTES, range.length - at);
+    const bytes = await readSource({ start: range.start + at, length });
     if (bytes.byteLength !== length) {
       throw pan123Error('corrupted', 'was to get other bytes than were promised.', null, {});
     }

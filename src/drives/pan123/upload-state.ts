@@ -11,6 +11,10 @@ const STATE = z.object({
   startedAtMs: z.number(),
 });
 export type UploadState = z.infer<typeof STATE>;
+
+/** Of a slice that was taken. */
+export const RECEIPT = z.object({ md5: z.string() });
+
 export const stateOf = ({ state }: UploadSession): UploadState => {
   const { data } = STATE.safeParse(state);
   if (!data) throw pan123Error('not_found', 'does not know this upload. Begin again.', null, {});

@@ -10,9 +10,10 @@ import { uploadServerUrl } from './hosts.ts';
 import { orTaken, taken } from './manager.ts';
 import { checkName } from './names.ts';
 import { findMade, finishUpload } from './upload-end.ts';
+import { heldSlices } from './upload-held.ts';
 import { sendPart } from './upload-parts.ts';
 import { sendSingle } from './upload-single.ts';
-import { stateOf, type UploadState } from './upload-state.ts';
+import { RECEIPT, stateOf, type UploadState } from './upload-state.ts';
 import { isFolder, listOf, MAYBE_ID, NUMBER, toEntry, type WireFile } from './wire.ts';
 
 /** 10 GB of a sliced upload; that these are decimal ones is the safe reading. */
@@ -38,8 +39,6 @@ const CREATED = z.object({
   servers: listOf(z.string()),
 });
 const DOMAINS = listOf(z.string());
-
-const RECEIPT = z.object({ md5: z.string() });
 
 /** Announces a file with its MD5, sends slices with theirs, and asks until the file is made. */
 export const createUpload = (pan123: Pan123Client): SlicedUpload => ({
@@ -82,6 +81,8 @@ export const createUpload = (pan123: Pan123Client): SlicedUpload => ({
     await sendPart(pan123, state, { index, bytes, md5 }, call);
     return { index, state: { md5 } };
   },
+
+  heldSlices: (plan, session, known, call) => heldSlices(pan123, plan, session, known, call),
 
   async complete(plan, session, receipts, call) {
     const state = stateOf(session);

@@ -141,6 +141,8 @@ export async function startPan123Fake(options: Pan123FakeOptions = {}) {
     enableDirectLinks: directLinks.enable,
     transcoding,
     forgetUploads: () => uploads.forget(),
+    /** Loses a slice, counted from 1, or replaces its bytes. */
+    damageSlice: (number: number, bytes: Buffer | null = null) => uploads.damage(number, bytes),
     get slicesReceived(): number {
       return uploads.slicesReceived;
     },

@@ -80,6 +80,14 @@ export class Uploads {
     ];
   }
 
+  /** Loses a slice of each upload under way, or has others of its bytes; the rest stays. */
+  damage(number: number, bytes: Buffer | null): void {
+    for (const { slices } of this.#sessions.values()) {
+      if (bytes === null) slices.delete(number);
+      else if (slices.has(number)) slices.set(number, bytes);
+    }
+  }
+
   /** Forgets all that is under way. */
   forget(): void {
     this.#sessions.clear();
