@@ -53,6 +53,7 @@ import { AccountLinker } from './services/linking/linker.ts';
 import { Links } from './services/links.ts';
 import { createMailer } from './services/mail.ts';
 import { Media } from './services/media.ts';
+import { MediaLists } from './services/media-lists.ts';
 import { Notices } from './services/notices.ts';
 import { OfflineFollower } from './services/offline/follower.ts';
 import { OfflineLists } from './services/offline/lists.ts';
@@ -327,6 +328,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     shares,
     shareLists,
     media: new Media({ accounts, entries, playlists, links, allowances }),
+    mediaLists: new MediaLists(accounts),
     playlists,
     offlineTasks,
     offlineTorrents,

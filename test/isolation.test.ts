@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { isEnumType } from 'graphql';
+import type { DriveDefinition } from '../src/drives/driver.ts';
+import { local } from '../src/drives/local/drive.ts';
+import { DRIVES, type DriveServices } from '../src/drives/registry.ts';
 import { decodeEntryId, encodeEntryId, encodeGlobalId } from '../src/graph/ids.ts';
 import { schema } from '../src/graph/schema.ts';
 import { addMs } from '../src/lib/clock.ts';
@@ -64,6 +67,7 @@ const SAMPLES: Readonly<Record<string, (app: TestApp, person: Person, file: PutF
     });
     return encodeGlobalId('Share', `${accountRowId}/share`);
   },
+  MediaList: async (_app, { accountRowId }) => encodeGlobalId('MediaList', `${accountRowId}/list`),
   OfflineTask: async ({ app }, { userId, accountRowId }) => {
     const now = new Date();
     await app.storage.fork().insert(OfflineTask, {
@@ -77,6 +81,21 @@ const SAMPLES: Readonly<Record<string, (app: TestApp, person: Person, file: PutF
   UserSession: async (app, { token }) => {
     const { data } = await app.graphql('{ viewer { sessions { nodes { id } } } }', {}, token);
     return data.viewer.sessions.nodes[0].id;
+  },
+};
+
+/** The built-in drive, with one list of films in each. */
+const withMediaLists: DriveDefinition<DriveServices> = {
+  ...local,
+  create: (account, services) => {
+    const list = { ref: 'list', name: 'private', fileCount: 0, createdAt: null, modifiedAt: null };
+    return {
+      ...local.create(account, services),
+      media: {
+        lists: async () => ({ items: [list], nextCursor: null, totalCount: null }),
+        listFiles: async () => ({ items: [], nextCursor: null, totalCount: null }),
+      },
+    };
   },
 };
 
@@ -121,7 +140,8 @@ describe('isolation of users', { timeout: 170_000 }, () => {
   const owned = new Map<string, string>();
 
   before(async () => {
-    app = await startTestApp({ settings: { OUTBOUND_ALLOW_CIDRS: '127.0.0.0/8' } });
+    const drives = [withMediaLists, ...DRIVES.filter(({ id }) => id !== 'LOCAL')];
+    app = await startTestApp({ drives, settings: { OUTBOUND_ALLOW_CIDRS: '127.0.0.0/8' } });
     admin = await registerUser(app);
     owner = await registerUser(app);
     stranger = await registerUser(app);
@@ -181,7 +201,20 @@ describe('isolation of users', { timeout: 170_000 }, () => {
         for (const [who, types] of [
           [stranger, [...owned.keys()]],
           // Users, and what belongs to them as persons, are an administrator's to see.
-          [admin, ['CloudAccount', 'Folder', 'File', 'Transfer', 'DirectLink', 'DeviceLink', 'Share', 'OfflineTask']],
+          [
+            admin,
+            [
+              'CloudAccount',
+              'Folder',
+              'File',
+              'Transfer',
+              'DirectLink',
+              'DeviceLink',
+              'Share',
+              'MediaList',
+              'OfflineTask',
+            ],
+          ],
         ] as const) {
           for (const type of types) {
             const id = owned.get(type) ?? '';

@@ -35,6 +35,7 @@ const ABILITY_ACTS = {
   PREVIEW: ['media.preview'],
   MEDIA_PLAYLIST: ['media.playlist', 'media.openPlaylist'],
   MEDIA_INFO: ['media.info'],
+  MEDIA_LISTS: ['media.lists', 'media.listFiles'],
   MEDIA_PROGRESS: ['media.progress', 'media.saveProgress'],
   CHANGES: ['changes'],
   PROVIDER_DIRECT_LINK: ['link'],

@@ -60,6 +60,8 @@ export const LOOKS: ReadonlySet<string> = new Set<Operation>([
   'media.openDownload',
   'media.readDownload',
   'media.subtitles',
+  'media.lists',
+  'media.listFiles',
   'media.info',
   'media.versions',
   'media.progress',

@@ -16,6 +16,7 @@ import './types/intake.ts';
 import './types/invitation.ts';
 import './types/media.ts';
 import './types/media-download.ts';
+import './types/media-list.ts';
 import './types/notice.ts';
 import './types/offline.ts';
 import './types/offline-torrent.ts';

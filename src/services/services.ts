@@ -19,6 +19,7 @@ import type { CredentialLinks } from './linking/credential-links.ts';
 import type { DeviceLinks } from './linking/device-links.ts';
 import type { Links } from './links.ts';
 import type { Media } from './media.ts';
+import type { MediaLists } from './media-lists.ts';
 import type { Notices } from './notices.ts';
 import type { OfflineFollower } from './offline/follower.ts';
 import type { OfflineLists } from './offline/lists.ts';
@@ -63,6 +64,7 @@ export interface Services {
   readonly offlineLists: OfflineLists;
   readonly offlineFollower: OfflineFollower;
   readonly media: Media;
+  readonly mediaLists: MediaLists;
   readonly playlists: Playlists;
   readonly transfers: Transfers;
   readonly uploads: Uploads;

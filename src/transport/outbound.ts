@@ -12,7 +12,7 @@ import type { AddressGuard } from './guard.ts';
 import { httpExchange } from './http.ts';
 import { coalesceLayer } from './layers/coalesce.ts';
 import { logLayer, type RequestMetricsSink } from './layers/log.ts';
-import { rateLayer, turn } from './layers/rate.ts';
+import { rateLayer, type TurnRequest, turn } from './layers/rate.ts';
 import { type Authorize, newRefreshState, type RefreshState, refreshLayer, type TokenStore } from './layers/refresh.ts';
 import { retryLayer } from './layers/retry.ts';
 import { timeoutLayer } from './layers/timeout.ts';
@@ -69,7 +69,7 @@ export interface Transport {
    * A turn of an endpoint class, for what goes on at the provider after its answer. Ended by the function that it gives.
    * @throws DriveError `rate_limited` when none can be had in time, `cancelled` when the signal aborts.
    */
-  turn(request: Pick<OutboundRequest, 'endpoint' | 'priority' | 'signal'>): Promise<() => void>;
+  turn(request: TurnRequest): Promise<() => void>;
   /** Other rates for the account from now on, for all its drivers: its membership turned out to be another. */
   setRates(rates: RateTable): void;
 }

@@ -178,6 +178,8 @@ const EXAMPLE_ARGS: Readonly<Record<Operation, readonly unknown[]>> = {
   'media.openDownload': ['x', 'ORIGINAL'],
   'media.readDownload': [{ film: '1', kind: 'ORIGINAL', name: 'x' }, null],
   'media.subtitles': ['x'],
+  'media.lists': [PAGE],
+  'media.listFiles': ['x', PAGE],
   'media.info': ['x'],
   'media.transcode': ['x', '720P'],
   'media.versions': ['x'],

@@ -29,6 +29,9 @@ export const LIST_PAGE_MAX = 1000;
 /** Ids in one question for facts. */
 const METAS_MAX = 100;
 
+/** A task takes seconds to minutes, and each that is asked for meanwhile waits for it; the act itself has less time or more. */
+const TASK_TURN_WAIT_MS = 300_000;
+
 const REF = /^[1-9]\d{0,19}$/;
 export const isRef = (ref: string): boolean => REF.test(ref);
 
@@ -81,7 +84,8 @@ export class BaiduClient {
 
   /** A turn for what Baidu does after its answer: it works on one task of an account at a time. */
   taskTurn({ signal, priority }: CallContext): Promise<() => void> {
-    return this.#transport.turn({ endpoint: 'task', signal, ...(priority ? { priority } : {}) });
+    const waitMaxMs = TASK_TURN_WAIT_MS;
+    return this.#transport.turn({ endpoint: 'task', signal, waitMaxMs, ...(priority ? { priority } : {}) });
   }
 
   /** Asks, and changes nothing: equal questions at one time are one. */

@@ -8,6 +8,7 @@ import { ERROR_CODES, TITLE } from './errors.ts';
 import { createLinking } from './linking.ts';
 import { createListing } from './listing.ts';
 import { createMedia } from './media.ts';
+import { createMediaLists } from './media-lists.ts';
 import { createPlaylists } from './playlists.ts';
 import { createProfile } from './profile.ts';
 import { createRecycleBin } from './recycling.ts';
@@ -53,7 +54,7 @@ function createBaiduDriver(account: DriveAccount, services: CloudServices): Driv
     ...createDownload(client),
     ...createProfile(client),
     upload: createUpload(client),
-    media: { ...createMedia(client), ...createPlaylists(client) },
+    media: { ...createMedia(client), ...createPlaylists(client), ...createMediaLists(client) },
     ...(shares ? { shares } : {}),
     ...(services.baidu.unverified ? { recycleBin: createRecycleBin(client) } : {}),
   };

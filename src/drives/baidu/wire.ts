@@ -5,7 +5,7 @@ import { mimeTypeOf } from '../shared/categories.ts';
 import { rootEntry } from '../shared/root.ts';
 
 /** Keys whose numbers are ids: some are beyond 2⁵³, and one arrives as a float at times. */
-export const TEXT_KEYS = ['fs_id', 'fsid', 'uk', 'taskid', 'request_id', 'share_id', 'oper_id', 'to_fs_id'];
+export const TEXT_KEYS = ['fs_id', 'fsid', 'uk', 'taskid', 'request_id', 'share_id', 'oper_id', 'to_fs_id', 'mb_id'];
 
 /** Baidu's numbers for kinds of file, from 1. */
 export const CATEGORIES: readonly FileCategory[] = [
@@ -18,7 +18,7 @@ export const CATEGORIES: readonly FileCategory[] = [
   'TORRENT',
 ];
 
-const TIME = z.coerce.number().positive().optional().catch(undefined);
+export const TIME = z.coerce.number().positive().optional().catch(undefined);
 
 /** The file object, in all the forms that calls give it. `md5` is an id of the content, not its hash. */
 export const FILE = z.object({
@@ -117,7 +117,8 @@ export const ROOT_REF = '/';
 
 export const ROOT_ENTRY = rootEntry(ROOT_REF);
 
-const dateOf = (seconds: number | undefined): Date | null => (seconds === undefined ? null : new Date(seconds * 1000));
+export const dateOf = (seconds: number | undefined): Date | null =>
+  seconds === undefined ? null : new Date(seconds * 1000);
 
 /** Times are whole seconds, so the name is in it too: a rename within a second shows. */
 const revisionOf = ({ size = 0, server_mtime, mtime, md5 = '' }: WireFile, name: string): string =>

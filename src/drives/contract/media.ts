@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { ByteRange, CallContext, ProviderLink } from '../driver.ts';
+import type { ByteRange, CallContext, DriveEntry, Page, PageRequest, ProviderLink } from '../driver.ts';
 
 export interface DriveThumbnail {
   readonly url: string;
@@ -72,6 +72,16 @@ export interface OpenMediaDownload {
   readonly name: string;
 }
 
+/** Films and sounds that the account's owner put in an order, in the provider's own application. */
+export interface DriveMediaList {
+  readonly ref: string;
+  readonly name: string;
+  /** Null: not told. */
+  readonly fileCount: number | null;
+  readonly createdAt: Date | null;
+  readonly modifiedAt: Date | null;
+}
+
 /** How far the account's owner has watched. */
 export interface MediaProgress {
   readonly positionSeconds: number;
@@ -105,6 +115,9 @@ export interface Media {
     call: CallContext,
   ): Promise<DrivePart & { readonly isWhole: boolean }>;
   subtitles?(ref: string, call: CallContext): Promise<readonly DriveSubtitle[]>;
+  lists?(page: PageRequest, call: CallContext): Promise<Page<DriveMediaList>>;
+  /** In the order of the list; what is outside of the drive, or gone, is left out. */
+  listFiles?(listRef: string, page: PageRequest, call: CallContext): Promise<Page<DriveEntry>>;
   info?(ref: string, call: CallContext): Promise<DriveMediaInfo>;
   transcode?(ref: string, quality: string, call: CallContext): Promise<void>;
   /** The versions that there are, are being made, or can be made; none while the provider knows nothing of the file. */

@@ -64,6 +64,7 @@ const ABILITIES: Readonly<Record<Ability, string>> = {
   PREVIEW: 'Give a preview of files.',
   MEDIA_PLAYLIST: 'Give a playlist to stream a video.',
   MEDIA_INFO: 'Tell duration and size of media.',
+  MEDIA_LISTS: 'Tell the lists of films and sounds that a person put together at the provider.',
   MEDIA_PROGRESS: 'Remember how far a film was watched.',
   CHANGES: 'Tell what changed; computed where the provider does not tell: see `ChangeConnection.computed`.',
   PROVIDER_DIRECT_LINK: "Give the provider's own link to a file's bytes.",

@@ -37,14 +37,19 @@ export const rateLayer =
     }
   };
 
+export interface TurnRequest extends Pick<OutboundRequest, 'endpoint' | 'priority' | 'signal'> {
+  /** Longest wait, in milliseconds; default by priority, as for a request. */
+  readonly waitMaxMs?: number;
+}
+
 /** @throws DriveError `rate_limited` when none can be had in time, `cancelled` when the signal aborts. */
 export async function turn(
   limiter: Limiter,
-  { endpoint, priority = 'interactive', signal }: Pick<OutboundRequest, 'endpoint' | 'priority' | 'signal'>,
+  { endpoint, priority = 'interactive', signal, waitMaxMs = TURN_WAIT_MAX_MS[priority] }: TurnRequest,
   peer: Peer,
 ): Promise<() => void> {
   try {
-    return await limiter.acquire(endpoint, { priority, waitMaxMs: TURN_WAIT_MAX_MS[priority], signal });
+    return await limiter.acquire(endpoint, { priority, waitMaxMs, signal });
   } catch (error) {
     if (!(error instanceof NoTurnError)) throw cancelledError(peer, error);
     // Spent: the wait is over, and waiting again is not for the retry layer.

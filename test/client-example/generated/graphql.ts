@@ -24,6 +24,8 @@ export type Ability =
   | 'LIST_RECURSIVE'
   /** Tell duration and size of media. */
   | 'MEDIA_INFO'
+  /** Tell the lists of films and sounds that a person put together at the provider. */
+  | 'MEDIA_LISTS'
   /** Give a playlist to stream a video. */
   | 'MEDIA_PLAYLIST'
   /** Remember how far a film was watched. */
@@ -296,6 +298,7 @@ export type FolderPageQuery = { node:
           | { __typename: 'File', mimeType: string | null, category: FileCategory, id: string, name: string, size: number | null, modifiedAt: string | null }
           | { __typename: 'Folder', id: string, name: string, size: number | null, modifiedAt: string | null }
         >, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }
+    | { __typename: 'MediaList' }
     | { __typename: 'OfflineTask' }
     | { __typename: 'Share' }
     | { __typename: 'Transfer' }
