@@ -47,6 +47,8 @@ export interface TransferProgress {
   readonly phase: string | null;
   readonly bytesDone: number;
   readonly bytesPerSecond: number | null;
+  /** Of a tree: the same of what comes in, beside what goes out. */
+  readonly received?: { readonly bytesDone: number; readonly bytesPerSecond: number | null };
 }
 
 export type Topic = keyof Topics;

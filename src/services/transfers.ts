@@ -13,6 +13,7 @@ import type { ItemPage, PageQuery } from './pages.ts';
 import { BY_ID, rowPage } from './row-pages.ts';
 import type { Viewer } from './viewer.ts';
 
+export type { PhaseProgress } from '../transfers/phases.ts';
 export type { TransferView } from '../transfers/watch.ts';
 
 /** An event of `transferEvents`. */

@@ -45,7 +45,7 @@ export class Endings {
     const changes = {
       ...outcome,
       phase: null,
-      ...(row.listing == null ? { bytesDone: row.bytesTotal ?? row.bytesDone } : {}),
+      ...(row.listing == null ? bytesOf(row, outcome) : {}),
       failure: null,
       driverSession: null,
       sealedSource: null,
@@ -144,6 +144,13 @@ export class Endings {
   }
 }
 
+/** The bytes of a file that is done: those that passed this server too, where they did not take a shortcut. */
+function bytesOf({ bytesTotal, bytesDone, spoolHashes }: Transfer, { route }: Outcome): TransferChanges {
+  const all = bytesTotal ?? bytesDone;
+  const isSent = route === 'SLICED' || route === 'STREAMED';
+  return { bytesDone: all, bytesReceived: isSent || spoolHashes != null ? all : 0, bytesSent: isSent ? all : 0 };
+}
+
 const mine = ({ fence }: Transfer) => ({ fence });
 
 /** What was broken off through no fault of its own is no try. */
@@ -156,7 +163,7 @@ const uncounted = ({ attempts, attemptsStuck }: Transfer) => ({
 const mayBeTried = ({ attempts, attemptsStuck, startedAt }: Transfer, now: Date): boolean =>
   attempts < ATTEMPTS_MAX || (attemptsStuck < ATTEMPTS_MAX && addMs(startedAt ?? now, STRETCHED_MAX_MS) > now);
 
-const BEGUN_ANEW = { phase: 'RECEIVING', bytesDone: 0, spoolHashes: null, driverSession: null } as const;
+const BEGUN_ANEW = { phase: 'RECEIVING', bytesDone: 0, bytesSent: 0, spoolHashes: null, driverSession: null } as const;
 
 /** Bytes that were not those of the source may be, when they are fetched once more: it may just have changed. */
 const mayBeginAnew = ({ source, attempts, entryRef }: Transfer, failure: DomainError): boolean =>

@@ -45,9 +45,9 @@ export class ProgressBoard {
       if (progress) this.#latest.set(id, progress);
       else this.#latest.delete(id);
       if (progress) void this.#bus.publish('transfer.changed', { userId, transferId: id, revision, progress });
-      tree?.item(id, progress, track.sentBytes);
+      tree?.item(id, progress, track);
     };
-    const track = this.#resting.get(id) ?? new ProgressTrack(tell);
+    const track = this.#resting.get(id) ?? new ProgressTrack(tell, row.bytesDone);
     this.#resting.delete(id);
     track.goOn(tell);
     return track;
@@ -77,31 +77,39 @@ export class ProgressBoard {
 }
 
 /**
- * The progress of a tree's items that this process is at work on. Its bytes are those that the items under way have sent:
- * those of the items that ended stand in the tree's row.
+ * The progress of a tree's items that this process is at work on. Its bytes are those that the items under way have sent,
+ * and those that came in for them: those of the items that ended stand in the tree's row.
  */
 class TreeProgress {
   readonly #track: ProgressTrack;
   readonly #tell: Tell;
-  readonly #sent = new Map<string, number>();
-  #ended = 0;
+  readonly #items = new Map<string, { readonly sent: number; readonly received: number; readonly fresh: number }>();
+  /** What has moved of the items that are under way no more, for the speed. */
+  #sent = 0;
+  #received = 0;
 
   constructor(tell: Tell) {
     this.#tell = tell;
     this.#track = new ProgressTrack(tell);
   }
 
-  /** An item told of itself; null: it is under way no more. `sentBytes`: what of it the drive has got. */
-  item(id: string, progress: TransferProgress | null, sentBytes: number): void {
-    if (progress) this.#sent.set(id, sentBytes);
+  /** An item told of itself; null: it is under way no more. */
+  item(id: string, progress: TransferProgress | null, track: ProgressTrack): void {
+    const { sentBytes: sent, receivedBytes: received, keptBytes } = track;
+    const fresh = Math.max(0, received - keptBytes);
+    if (progress) this.#items.set(id, { sent, received, fresh });
     else {
-      this.#ended += sentBytes;
-      this.#sent.delete(id);
+      this.#sent += sent;
+      this.#received += fresh;
+      this.#items.delete(id);
     }
-    const bytes = [...this.#sent.values()].reduce((sum, sent) => sum + sent, 0);
-    this.#track.report('SENDING', bytes, this.#ended + bytes);
+    const sum = (of: 'sent' | 'received' | 'fresh'): number =>
+      [...this.#items.values()].reduce((bytes, item) => bytes + item[of], 0);
+    const out = sum('sent');
+    const incoming = { bytesDone: sum('received'), bytesMoved: this.#received + sum('fresh') };
+    this.#track.report('SENDING', out, this.#sent + out, incoming);
     // The end of the last one is told yet.
-    if (this.#sent.size === 0) this.#track.rest();
+    if (this.#items.size === 0) this.#track.rest();
     else this.#track.goOn(this.#tell);
   }
 }
@@ -110,18 +118,24 @@ type Tell = (progress: TransferProgress | null) => void;
 
 /** The progress of one transfer, told at most every {@link PROGRESS_INTERVAL_MS}, the last always. */
 export class ProgressTrack {
+  /** What was here before. */
+  readonly keptBytes: number;
   #tell: Tell;
   #isResting = false;
   #timer: NodeJS.Timeout | null = null;
   #phase: TransferPhase | null = null;
   #bytesDone = 0;
   #bytesMoved = 0;
+  #receivedBytes: number;
+  #beside: Moved | null = null;
   #reports = 0;
-  #told: { readonly at: number; readonly bytesMoved: number } | null = null;
-  #bytesPerSecond: number | null = null;
+  readonly #speed = new Speedometer();
+  readonly #speedBeside = new Speedometer();
 
-  constructor(tell: Tell) {
+  constructor(tell: Tell, keptBytes = 0) {
     this.#tell = tell;
+    this.keptBytes = keptBytes;
+    this.#receivedBytes = keptBytes;
   }
 
   goOn(tell: Tell): void {
@@ -145,16 +159,25 @@ export class ProgressTrack {
     return this.#phase === 'SENDING' ? this.#bytesDone : 0;
   }
 
-  /** @param bytesMoved What the speed is measured by, where that is another number. */
-  report(phase: TransferPhase, bytesDone: number, bytesMoved = bytesDone): void {
+  /** What is here, or was. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /**
+   * @param bytesMoved What the speed is measured by, where that is another number.
+   * @param received What comes in at the same time, of a tree.
+   */
+  report(phase: TransferPhase, bytesDone: number, bytesMoved = bytesDone, received: Moved | null = null): void {
     this.#reports += 1;
     if (phase !== this.#phase) {
       this.#phase = phase;
-      this.#told = null;
-      this.#bytesPerSecond = null;
+      this.#speed.reset();
     }
+    if (phase === 'RECEIVING') this.#receivedBytes = bytesDone;
     this.#bytesDone = bytesDone;
     this.#bytesMoved = bytesMoved;
+    this.#beside = received;
     // The first report waits as the others do: the change of state that came just before has told as much.
     this.#timer ??= setTimeout(() => this.#flush(), PROGRESS_INTERVAL_MS).unref();
   }
@@ -168,13 +191,41 @@ export class ProgressTrack {
   #flush(): void {
     this.#timer = null;
     const at = performance.now();
-    if (this.#told) {
-      const speed = ((this.#bytesMoved - this.#told.bytesMoved) * 1000) / Math.max(1, at - this.#told.at);
+    const bytesPerSecond = this.#speed.at(at, this.#bytesMoved);
+    const beside = this.#beside && {
+      received: {
+        bytesDone: this.#beside.bytesDone,
+        bytesPerSecond: this.#speedBeside.at(at, this.#beside.bytesMoved),
+      },
+    };
+    this.#tell({ phase: this.#phase, bytesDone: this.#bytesDone, bytesPerSecond, ...beside });
+    if (this.#isResting) this.#tell(null);
+  }
+}
+
+interface Moved {
+  readonly bytesDone: number;
+  readonly bytesMoved: number;
+}
+
+/** Bytes a second, from the second look on. */
+class Speedometer {
+  #last: { readonly at: number; readonly bytesMoved: number } | null = null;
+  #bytesPerSecond: number | null = null;
+
+  reset(): void {
+    this.#last = null;
+    this.#bytesPerSecond = null;
+  }
+
+  /** @param at By a monotonic clock, in milliseconds. */
+  at(at: number, bytesMoved: number): number | null {
+    if (this.#last) {
+      const speed = ((bytesMoved - this.#last.bytesMoved) * 1000) / Math.max(1, at - this.#last.at);
       this.#bytesPerSecond =
         this.#bytesPerSecond === null ? speed : this.#bytesPerSecond * (1 - SPEED_WEIGHT) + speed * SPEED_WEIGHT;
     }
-    this.#told = { at, bytesMoved: this.#bytesMoved };
-    this.#tell({ phase: this.#phase, bytesDone: this.#bytesDone, bytesPerSecond: this.#bytesPerSecond });
-    if (this.#isResting) this.#tell(null);
+    this.#last = { at, bytesMoved };
+    return this.#bytesPerSecond;
   }
 }

@@ -100,6 +100,8 @@ const EMPTY_ROW = {
   hashAlgorithms: [],
   spoolHashes: null,
   bytesDone: 0,
+  bytesReceived: 0,
+  bytesSent: 0,
   uploadTokenHash: null,
   uploadMetadata: null,
   driverSession: null,

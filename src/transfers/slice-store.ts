@@ -1,3 +1,4 @@
+import { raw } from '@mikro-orm/core';
 import { Transfer, TransferSlice } from '../storage/entities/transfer.ts';
 import type { Storage } from '../storage/orm.ts';
 import { isOwn } from './rows.ts';
@@ -16,12 +17,16 @@ export class SliceStore {
       .find(TransferSlice, { transferId }, { orderBy: { index: 'asc' }, disableIdentityMap: true });
   }
 
-  /** Keeps the receipt of a slice, and the row's {@link Transfer.attemptsStuck}, if the row is still the caller's. */
-  async saveReceipt(row: Transfer, index: number, receipt: unknown): Promise<boolean> {
+  /**
+   * Keeps the receipt of a slice of so many bytes, and the row's {@link Transfer.attemptsStuck}, if the row is still the
+   * caller's.
+   */
+  async saveReceipt(row: Transfer, index: number, receipt: unknown, bytes: number): Promise<boolean> {
     const { id, fence, attemptsStuck } = row;
     return this.#storage.transaction(async (em) => {
       // Locks the row, so that the claim counts until the transaction ends.
-      const count = await em.nativeUpdate(Transfer, { id, fence, state: 'RUNNING' }, { attemptsStuck });
+      const changes = { attemptsStuck, bytesSent: raw('bytes_sent + ?', [bytes]) };
+      const count = await em.nativeUpdate(Transfer, { id, fence, state: 'RUNNING' }, changes);
       if (count === 0) return false;
       await em.upsert(TransferSlice, { transferId: row.id, index, receipt }, { disableIdentityMap: true });
       return true;
@@ -33,7 +38,7 @@ export class SliceStore {
     return this.#storage.transaction(async (em) => {
       if (!(await isOwn(em, row))) return false;
       await em.nativeDelete(TransferSlice, { transferId: row.id });
-      await em.nativeUpdate(Transfer, { id: row.id }, { driverSession });
+      await em.nativeUpdate(Transfer, { id: row.id }, { driverSession, bytesSent: 0 });
       return true;
     });
   }

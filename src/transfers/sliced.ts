@@ -156,7 +156,7 @@ async function sendSlice(
   const bytes = await spool.read(row.id, range, buffer);
   const receipt = await upload.putSlice(plan, session, index, bytes, call);
   if (!isAnew) row.attemptsStuck = 0;
-  if (!(await store.slices.saveReceipt(row, index, receipt))) throw new ClaimLostError();
+  if (!(await store.slices.saveReceipt(row, index, receipt, range.length))) throw new ClaimLostError();
   receipts.set(index, receipt);
   progress.report('SENDING', Math.min(receipts.size * session.sliceBytes, plan.sizeBytes));
 }

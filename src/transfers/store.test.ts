@@ -57,7 +57,7 @@ for (const database of DATABASES) {
       const stale = { fence: first?.fence ?? 0 };
       assert.equal(await parts.store.update(id, 'RUNNING', stale.fence, { bytesDone: 1 }), false);
       assert.equal(await parts.store.change(id, 'succeed', { entryRef: 'stale' }, stale), null);
-      if (first) assert.equal(await parts.store.slices.saveReceipt(first, 0, {}), false);
+      if (first) assert.equal(await parts.store.slices.saveReceipt(first, 0, {}, 1), false);
       if (first) assert.equal(await parts.store.slices.saveSession(first, {}), false);
       assert.deepEqual(await parts.store.slices.receipts(id), []);
       assert.equal((await parts.store.change(id, 'succeed', {}, { fence: second?.fence ?? 0 }))?.state, 'SUCCEEDED');

@@ -38,7 +38,7 @@ export class TreeRefusedError extends Error {
  */
 export async function noteItem(
   em: EntityManager,
-  { treeId, bytesTotal }: Transfer,
+  { treeId, bytesTotal, bytesReceived, bytesSent }: Transfer,
   action: TransferAction,
   now: Date,
 ): Promise<Transfer | null> {
@@ -48,6 +48,8 @@ export async function noteItem(
       const counted = {
         itemsSucceeded: raw('items_succeeded + 1'),
         bytesDone: raw('bytes_done + ?', [bytesTotal ?? 0]),
+        bytesReceived: raw('bytes_received + ?', [bytesReceived]),
+        bytesSent: raw('bytes_sent + ?', [bytesSent]),
       };
       await count(em, treeId, counted, now);
       return settleTree(em, treeId, now);
@@ -176,18 +178,32 @@ export async function spreadToItems(
 
 /** Counts the items anew, the tree's row being locked: what was just being finished when the tree ended was not counted. */
 async function recount(em: EntityManager, treeId: string): Promise<void> {
-  const [counted] = await em.execute<Record<'succeeded' | 'failed' | 'cancelled' | 'bytes', number | string>[]>(
+  const [counted] = await em.execute<Counted[]>(
     `select coalesce(sum(case when state = 'SUCCEEDED' then 1 else 0 end), 0) as succeeded,
        coalesce(sum(case when state = 'FAILED' then 1 else 0 end), 0) as failed,
        coalesce(sum(case when state = 'CANCELLED' then 1 else 0 end), 0) as cancelled,
-       coalesce(sum(case when state = 'SUCCEEDED' then bytes_total else 0 end), 0) as bytes
+       coalesce(sum(case when state = 'SUCCEEDED' then bytes_total else 0 end), 0) as bytes,
+       coalesce(sum(case when state = 'SUCCEEDED' then bytes_received else 0 end), 0) as received,
+       coalesce(sum(case when state = 'SUCCEEDED' then bytes_sent else 0 end), 0) as sent
      from transfers where tree_id = ?`,
     [treeId],
   );
-  const { succeeded, failed, cancelled, bytes } = counted ?? { succeeded: 0, failed: 0, cancelled: 0, bytes: 0 };
-  const itemsOf = { itemsSucceeded: Number(succeeded), itemsFailed: Number(failed), itemsCancelled: Number(cancelled) };
-  await em.nativeUpdate(Transfer, { id: treeId }, { ...itemsOf, bytesDone: Number(bytes) });
+  const numberOf = (name: keyof Counted): number => Number(counted?.[name] ?? 0);
+  await em.nativeUpdate(
+    Transfer,
+    { id: treeId },
+    {
+      itemsSucceeded: numberOf('succeeded'),
+      itemsFailed: numberOf('failed'),
+      itemsCancelled: numberOf('cancelled'),
+      bytesDone: numberOf('bytes'),
+      bytesReceived: numberOf('received'),
+      bytesSent: numberOf('sent'),
+    },
+  );
 }
+
+type Counted = Record<'succeeded' | 'failed' | 'cancelled' | 'bytes' | 'received' | 'sent', number | string>;
 
 /**
  * What an item must do that a worker is about to take, because its tree was held or ended while the item was just being

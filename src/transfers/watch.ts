@@ -3,6 +3,7 @@ import type { TransferProgress } from '../events/topics.ts';
 import type { Transfer, TransferEvent, TransferSnapshot } from '../storage/entities/transfer.ts';
 import { type AnnouncedProgress, Doorbell, type Ring } from './doorbell.ts';
 import type { Journal } from './journal.ts';
+import { type PhaseProgress, phasesOf } from './phases.ts';
 import type { ProgressBoard } from './progress.ts';
 import { isFinal } from './states.ts';
 import type { TransferStore } from './store.ts';
@@ -13,7 +14,10 @@ export const RECHECK_MS = 15_000;
 const BATCH = 100;
 
 /** A transfer as it is shown: its row, with what is known of its progress just now. */
-export type TransferView = Omit<Transfer, never> & { readonly bytesPerSecond: number | null };
+export type TransferView = Omit<Transfer, never> & {
+  readonly bytesPerSecond: number | null;
+  readonly phases: readonly PhaseProgress[];
+};
 
 export interface TransferNotice {
   /** The last stored event that the subscriber has seen, this one included. */
@@ -151,13 +155,16 @@ const belongs = ({ revision }: AnnouncedProgress, row: Transfer): boolean =>
   !isFinal(row.state) && (revision === null || revision === row.revision);
 
 function viewOf(row: Transfer, progress: TransferProgress | null): TransferView {
+  const phases = phasesOf(row, progress);
   const bytesPerSecond = progress?.bytesPerSecond ?? null;
-  if (!progress) return { ...row, bytesPerSecond };
-  const phase = progress.phase as Transfer['phase'];
-  if (row.itemsTotal == null) return { ...row, phase, bytesDone: progress.bytesDone, bytesPerSecond };
-  // Of a tree, the progress is that of the items under way. The row may have counted one of them already.
-  const bytesDone = Math.min(row.bytesDone + progress.bytesDone, row.bytesTotal ?? Number.MAX_SAFE_INTEGER);
-  return { ...row, bytesDone, bytesPerSecond };
+  if (row.itemsTotal != null) {
+    // Of a tree, the progress is that of the items under way. The row may have counted one of them already.
+    const bytesDone = Math.min(row.bytesDone + (progress?.bytesDone ?? 0), row.bytesTotal ?? Number.MAX_SAFE_INTEGER);
+    return { ...row, phases, bytesDone, bytesPerSecond };
+  }
+  const phase = progress ? (progress.phase as Transfer['phase']) : (row.phase ?? null);
+  const stored = phases.find((each) => each.phase === phase)?.bytesDone ?? row.bytesDone;
+  return { ...row, phases, phase, bytesDone: progress?.bytesDone ?? stored, bytesPerSecond };
 }
 
 const restored = ({ startedAt, finishedAt, ...rest }: TransferSnapshot): Partial<Transfer> => ({

@@ -1,5 +1,5 @@
 import { ConflictError, NotFoundError } from '../../lib/errors.ts';
-import type { TransferView } from '../../services/transfers.ts';
+import type { PhaseProgress, TransferView } from '../../services/transfers.ts';
 import type {
   TransferKind,
   TransferPhase,
@@ -92,6 +92,33 @@ const TransferItemCounts = builder
     }),
   });
 
+const PhaseProgressType = builder.objectRef<PhaseProgress>('TransferPhaseProgress').implement({
+  description: 'How far one phase of a transfer is.',
+  fields: (t) => ({
+    phase: t.expose('phase', {
+      type: TransferPhaseEnum,
+      description: 'Which one: `RECEIVING`, `HASHING` or `SENDING`. A client should expect others.',
+    }),
+    bytesDone: t.expose('bytesDone', { type: 'ByteCount', description: 'How many bytes it has done.' }),
+    bytesTotal: t.expose('bytesTotal', {
+      type: 'ByteCount',
+      nullable: true,
+      description:
+        'How many bytes it has to do; null before that is known. Of a folder it grows while the folder is read, and shrinks by what turns out to need no bytes.',
+    }),
+    bytesPerSecond: t.exposeFloat('bytesPerSecond', {
+      nullable: true,
+      description: 'How fast it is; null while nothing moves in it, and where another server is at work on it.',
+    }),
+    estimatedSecondsLeft: t.field({
+      type: 'Int',
+      nullable: true,
+      description: 'How long it still takes at this speed, in seconds; null while nothing moves in it.',
+      resolve: secondsLeft,
+    }),
+  }),
+});
+
 export const Transfer = builder.objectRef<TransferView>('Transfer');
 
 builder.node(Transfer, {
@@ -171,6 +198,12 @@ builder.node(Transfer, {
       nullable: true,
       description:
         'How fast the present phase is; null while nothing moves, and where another server is at work on it.',
+    }),
+    phases: t.field({
+      type: [PhaseProgressType],
+      description:
+        'The phases that the bytes pass, in their order, each with its own count: what comes in to this server and what goes out to the drive can be two bars. What is behind stays told, after a failure too. None where no byte passes this server. Of a folder the sums of its items, and only what comes in and goes out.',
+      resolve: ({ phases }) => [...phases],
     }),
     attempts: t.exposeInt('attempts', { description: 'How often the server has begun to work on it.' }),
     parent: t.field({
@@ -362,7 +395,8 @@ const countsOf = ({ itemsTotal, itemsSucceeded, itemsFailed, itemsCancelled }: T
       };
 
 /** Rounded up: what is nearly done still takes a second. */
-function secondsLeft({ bytesTotal, bytesDone, bytesPerSecond }: TransferView): number | null {
+function secondsLeft(moving: Pick<TransferView, 'bytesTotal' | 'bytesDone' | 'bytesPerSecond'>): number | null {
+  const { bytesTotal, bytesDone, bytesPerSecond } = moving;
   if (bytesTotal == null || bytesPerSecond === null || bytesPerSecond <= 0) return null;
   const seconds = Math.ceil((bytesTotal - bytesDone) / bytesPerSecond);
   return seconds >= 0 && seconds <= SECONDS_MAX ? seconds : null;

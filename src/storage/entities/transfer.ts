@@ -140,6 +140,10 @@ const TransferSchema = defineEntity({
     bytesTotal: p.bigint('number').nullable(),
     /** Of the present phase. While receiving: what is on disk for good, and so the offset that the client is told. */
     bytesDone: p.bigint('number').default(0),
+    /** Of what has ended well: bytes that came in to this server. Of a tree, those of its items. */
+    bytesReceived: p.bigint('number').default(0),
+    /** What the drive has got: of a file, by the receipts; of a tree, of its items that have ended well. */
+    bytesSent: p.bigint('number').default(0),
     /** SHA-256 of the tus upload's secret id, which is the right to send bytes to it; null where nothing is sent. */
     uploadTokenHash: p.string().length(64).nullable().unique().hidden(),
     /** Upload-Metadata as the client gave it, to be told again; null where the upload was not made over tus. */
@@ -199,6 +203,9 @@ export interface TransferSnapshot {
   readonly verification: Verification | null;
   readonly bytesTotal: number | null;
   readonly bytesDone: number;
+  /** Absent in events from before they were kept. */
+  readonly bytesReceived?: number;
+  readonly bytesSent?: number;
   readonly attempts: number;
   readonly entryRef: string | null;
   readonly failure: StoredFailure | null;

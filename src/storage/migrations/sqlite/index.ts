@@ -11,6 +11,7 @@ import { DownloadRedirects } from './20261126093916-download-redirects.ts';
 import { TransferItems } from './20261126110000-transfer-items.ts';
 import { TransferClaims } from './20261126112600-transfer-claims.ts';
 import { BlobGenerations } from './20261126113000-blob-generations.ts';
+import { TransferBytes } from './20261126114000-transfer-bytes.ts';
 
 /** In the order in which they run. A new migration adds one line here. */
 export const SQLITE_MIGRATIONS: MigrationObject[] = [
@@ -26,4 +27,5 @@ export const SQLITE_MIGRATIONS: MigrationObject[] = [
   { name: '20261126110000-transfer-items', class: TransferItems },
   { name: '20261126112600-transfer-claims', class: TransferClaims },
   { name: '20261126113000-blob-generations', class: BlobGenerations },
+  { name: '20261126114000-transfer-bytes', class: TransferBytes },
 ];
