@@ -299,6 +299,7 @@ for (const database of DATABASES) {
       upload.complete = async (plan, session, receipts, call) => {
         given = receipts.map(({ index, state }) => [index, state === 'told']);
         assert.equal((await parts.store.slices.receipts(id)).length, 10);
+        assert.equal((await parts.store.find(id))?.bytesSent, bytes.length, 'what was lost there is not counted twice');
         return complete(plan, session, receipts, call);
       };
       parts.clock.pass(60_000);

@@ -90,20 +90,28 @@ async function goOn(delivery: Delivery, upload: SlicedUpload, plan: UploadPlan, 
 
 /** The provider knows better than the receipts what it has. Once all is sent, only the end is asked for. */
 async function askWhatIsHeld(
-  { row, store, call }: Delivery,
+  delivery: Delivery,
   upload: SlicedUpload,
   plan: UploadPlan,
   session: UploadSession,
   receipts: Map<number, SliceReceipt>,
 ): Promise<void> {
+  const { row, store, call } = delivery;
   const held = await upload.heldSlices?.(plan, session, [...receipts.values()], call);
   if (!held) return;
   const unknown = held.filter(({ index }) => !receipts.has(index));
   receipts.clear();
   for (const receipt of held) receipts.set(receipt.index, receipt);
   for (const receipt of unknown) {
-    if (!(await store.slices.saveReceipt(row, receipt.index, receipt))) throw new ClaimLostError();
+    if (!(await store.slices.saveReceipt(row, receipt.index, receipt, 0))) throw new ClaimLostError();
   }
+  const bytesSent = held.reduce((sum, { index }) => sum + rangeOf(index, session, plan).length, 0);
+  await keep(delivery, { bytesSent });
+}
+
+function rangeOf(index: number, { sliceBytes }: UploadSession, { sizeBytes }: UploadPlan) {
+  const start = index * sliceBytes;
+  return { start, length: Math.min(sliceBytes, sizeBytes - start) };
 }
 
 const receiptOf = ({ receipt }: TransferSlice): SliceReceipt => receipt as SliceReceipt;
@@ -151,8 +159,7 @@ async function sendSlice(
   index: number,
   call: CallContext,
 ): Promise<void> {
-  const start = index * session.sliceBytes;
-  const range = { start, length: Math.min(session.sliceBytes, plan.sizeBytes - start) };
+  const range = rangeOf(index, session, plan);
   const bytes = await spool.read(row.id, range, buffer);
   const receipt = await upload.putSlice(plan, session, index, bytes, call);
   if (!isAnew) row.attemptsStuck = 0;
