@@ -7,10 +7,20 @@ import type { OutboundRequest, QueryValues } from '../../transport/request.ts';
 import type { Pan123Services, Pan123Settings } from '../cloud.ts';
 import type { CallContext, DriveAccount } from '../driver.ts';
 import { classify, PROVIDER, pan123Error, TITLE } from './errors.ts';
-import { originsOf, PLATFORM } from './hosts.ts';
+import { JSON_HEADERS, originsOf } from './hosts.ts';
 import { parsed } from './linking.ts';
 import { APPLICATION_RATES, FREE_RATES, ratesOf } from './rates.ts';
-import { END, FILE_LIST, FILE_PAGE, isFolder, isLive, NUMBER, ROOT_REF, TEXT_KEYS, type WireFile } from './wire.ts';
+import {
+  FILE_LIST,
+  FILE_PAGE,
+  isFolder,
+  isLastPage,
+  isLive,
+  NUMBER,
+  ROOT_REF,
+  TEXT_KEYS,
+  type WireFile,
+} from './wire.ts';
 
 /** Longest page of every listing; also the most ids in one call. */
 export const LIST_PAGE_MAX = 100;
@@ -45,7 +55,7 @@ export class Pan123Client {
     this.#api = outbound.transport({
       ...shared,
       baseUrl: pan123.apiUrl,
-      headers: PLATFORM,
+      headers: JSON_HEADERS,
       credentials: {
         tokens: tokensOf({ id, provider: PROVIDER }),
         authorize: (request, token) => ({
@@ -151,7 +161,7 @@ export class Pan123Client {
       };
       const page = await this.listPage(query, call);
       yield* page.fileList.filter(isLive);
-      if (page.lastFileId === END || page.lastFileId === lastFileId) return;
+      if (isLastPage(page.lastFileId, lastFileId, page.fileList)) return;
       lastFileId = page.lastFileId;
     }
   }

@@ -14,7 +14,8 @@ export interface ErrorRow {
   readonly pauseMs?: number;
 }
 
-const LOGIN = /access_token$/;
+/** Calls that sign in. */
+export const LOGIN = /access_token$/;
 const VERIFYING = 'The file is still being verified';
 const OFFLINE_HINT = 'A new task may be unknown for a moment.';
 
@@ -38,6 +39,10 @@ export const ERROR_ROWS: readonly ErrorRow[] = [
     hint: 'Another program signs in with the same client id, or too many devices are signed in: three tokens live at a time.',
   },
   { code: 401, category: 'unauthenticated', meaning: 'The access token is not valid' },
+  { code: 500, category: 'unavailable', meaning: 'Server fault' },
+  { code: 502, category: 'unavailable', meaning: 'Gateway fault' },
+  { code: 503, category: 'unavailable', meaning: 'Not available' },
+  { code: 504, category: 'unavailable', meaning: 'Gateway timeout' },
   {
     code: null,
     at: LOGIN,
@@ -90,7 +95,7 @@ export const ERROR_ROWS: readonly ErrorRow[] = [
   { code: null, says: /预上传\s*id|preuploadid/i, category: 'not_found', meaning: 'The upload is not known any more' },
   {
     code: null,
-    says: /重复|重名|已存在|同名|(?<!not )\bexist/i,
+    says: /重复|重名|已存在|同名|(?<!not |n't )\bexist/i,
     category: 'already_exists',
     meaning: 'The name is taken',
   },
@@ -114,10 +119,6 @@ export const ERROR_ROWS: readonly ErrorRow[] = [
   },
   { code: 403, category: 'permission_denied', meaning: 'No permission' },
   { code: 404, category: 'not_found', meaning: 'Unknown path or record' },
-  { code: 500, category: 'unavailable', meaning: 'Server fault' },
-  { code: 502, category: 'unavailable', meaning: 'Gateway fault' },
-  { code: 503, category: 'unavailable', meaning: 'Not available' },
-  { code: 504, category: 'unavailable', meaning: 'Gateway timeout' },
   {
     code: 1010,
     says: /download err/i,

@@ -96,6 +96,27 @@ describe("123pan's errors", () => {
     });
   }
 
+  it('believes the status of an answer that says all by it', () => {
+    for (const [status, category] of [
+      [401, 'unauthenticated'],
+      [429, 'rate_limited'],
+    ] as const) {
+      assert.equal(said(1, '服务异常', { status })?.category, category);
+      assert.equal(said(0, 'ok', { status })?.category, category);
+      assert.equal(said(status, '', { status: 200 })?.category, category);
+    }
+    assert.equal(said(5066, '文件不存在', { status: 500 })?.category, 'not_found', 'a code of its own counts more');
+  });
+
+  it('takes a fault of the server for no refusal of the client id', () => {
+    assert.equal(said(1, 'clientId错误', { endpoint: LOGIN })?.category, 'unauthenticated');
+    assert.equal(said(1, 'clientId错误', { endpoint: LOGIN, status: 401 })?.category, 'unauthenticated');
+    for (const code of [500, 502, 503, 504]) {
+      assert.equal(said(code, '', { endpoint: LOGIN })?.category, 'unavailable');
+      assert.equal(said(1, '服务异常', { endpoint: LOGIN, status: code })?.category, 'unavailable');
+    }
+  });
+
   it('has a row that each of its own is found by', () => {
     const found = TABLE.map(([code, message, endpoint]) => said(code, message, { endpoint })?.message);
     for (const { meaning } of ERROR_ROWS) {
@@ -150,7 +171,7 @@ describe("123pan's errors", () => {
   });
 
   it('does not take "does not exist" for "exists"', () => {
-    for (const message of ['file does not exist', '文件不存在']) {
+    for (const message of ['file does not exist', "file doesn't exist", '文件不存在']) {
       assert.notEqual(said(1, message)?.category, 'already_exists', message);
     }
   });

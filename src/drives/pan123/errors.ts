@@ -3,7 +3,7 @@ import { isObject } from '../../lib/json.ts';
 import { type Classify, type Reply, retryAfterMs } from '../../transport/classify.ts';
 import type { OutboundRequest } from '../../transport/request.ts';
 import type { DriveErrorCode } from '../driver.ts';
-import { ERROR_ROWS, type ErrorRow } from './error-codes.ts';
+import { ERROR_ROWS, type ErrorRow, LOGIN } from './error-codes.ts';
 
 export const PROVIDER = 'PAN123';
 export const TITLE = '123pan';
@@ -32,11 +32,17 @@ export const classify: Classify = (reply, request) => {
       : null;
   }
   if (typeof json.error === 'string') return oauthError(json.error, String(json.error_description ?? ''));
-  const code = Number(json.code ?? 0);
+  const code = codeOf(status, request.endpoint, json);
   if (!Number.isFinite(code) || code === 0) return null;
   const said = { code, message: String(json.message ?? ''), traceId: traceOf(reply, json) };
   return request.endpoint === 'api/v1/oauth2/access_token' ? applicationError(said) : codeError(said, reply, request);
 };
+
+/** Of a status that says all, its number; what else the body's code says counts more than its status. */
+function codeOf(status: number, endpoint: string, json: Record<string, unknown>): number {
+  const isTold = LOGIN.test(endpoint) ? status >= 500 : status === 401;
+  return isTold || status === 429 ? status : Number(json.code ?? 0);
+}
 
 interface Said {
   readonly code: number;

@@ -4,6 +4,8 @@ const OWN_HOSTS = /(^|\.)(123pan\.(com|cn)|123clouddisk\.com)$/;
 
 /** Its servers know callers by this header, on each request but those for bytes that are elsewhere. */
 export const PLATFORM = { platform: 'open_platform' } as const;
+/** And by this one, of questions too; a form has its own in its place. */
+export const JSON_HEADERS = { ...PLATFORM, 'content-type': 'application/json' } as const;
 
 /** The hosts that the operator put in the place of 123pan's: an imitation, which may be at a private address. */
 export const originsOf = ({ apiUrl, authUrl }: Pan123Settings): readonly string[] =>

@@ -4,7 +4,7 @@ import { DriveError } from '../errors.ts';
 import { encodeCursor, pageReader } from '../shared/paging.ts';
 import { idOf, invalid, LIST_PAGE_MAX, notFound, type Pan123Client } from './client.ts';
 import { PROVIDER, TITLE } from './errors.ts';
-import { END, isFolder, isLive, ROOT_ENTRY, ROOT_REF, toEntry, type WireFile } from './wire.ts';
+import { isFolder, isLastPage, isLive, ROOT_ENTRY, ROOT_REF, toEntry, type WireFile } from './wire.ts';
 
 /** Pages of 123pan's that one page may cost, when all on them is in the recycle bin, or of another kind. */
 const PAGES_MAX = 10;
@@ -27,8 +27,7 @@ export const createListing = (pan123: Pan123Client) =>
         const query = { parentFileId: folderRef, limit, lastFileId: after };
         const { lastFileId, fileList } = await pan123.listPage(query, call);
         const shown = fileList.filter((file) => isLive(file) && (!kind || kindOf(file) === kind));
-        // A place that does not move is one that the service does not understand: rather an end than a circle.
-        const ended = lastFileId === END || lastFileId === after;
+        const ended = isLastPage(lastFileId, after, fileList);
         if (shown.length === 0 && !ended && pages < PAGES_MAX) {
           after = lastFileId;
           continue;

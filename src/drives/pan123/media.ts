@@ -35,6 +35,12 @@ const RECORD = z.object({
 });
 type Version = z.infer<typeof RECORD>;
 const RECORDS = z.object({ UserTranscodeVideoRecordList: listOf(RECORD) });
+/** Of each version, its files; only that of the playlist has an address. */
+const RESULTS = z.object({
+  UserTranscodeVideoList: listOf(
+    z.object({ Resolution: z.string(), Status: NUMBER, Files: listOf(z.object({ Url: z.string().nullish() })) }),
+  ),
+});
 const DOWNLOAD = z.object({ downloadUrl: z.string().nullish(), isFull: z.boolean().nullish().transform(Boolean) });
 /** Of accounts that came by the operator's application. */
 const APPLICATION_LIST = z.object({
@@ -201,6 +207,8 @@ async function readyVersion(
   const found = { quality: qualityOf(ready.resolution) };
   if (ready.link) return { ...found, url: ready.link };
   if (film === null) throw noVersion();
+  const resultUrl = await resultOf(pan123, film, found.quality, call);
+  if (resultUrl) return { ...found, url: resultUrl };
   const json = { fileId: idOf(film), resolution: found.quality, type: PLAYLIST };
   const { downloadUrl, isFull } = await pan123.post(DOWNLOAD, '/api/v1/transcode/m3u8_ts/download', json, call, {
     idempotent: true,
@@ -208,6 +216,20 @@ async function readyVersion(
   if (downloadUrl) return { ...found, url: downloadUrl };
   if (isFull) throw fullSpace();
   throw pan123Error('unavailable', 'gives no link to this playlist. Try again later.', null, {}).spent();
+}
+
+/** The address of a version's playlist, where what was made of the film tells it. */
+async function resultOf(
+  pan123: Pan123Client,
+  film: string,
+  quality: string,
+  call: CallContext,
+): Promise<string | null> {
+  const json = { fileId: idOf(film) };
+  const path = '/api/v1/transcode/video/result';
+  const { UserTranscodeVideoList: made } = await pan123.post(RESULTS, path, json, call, { idempotent: true });
+  const version = made.find(({ Resolution, Status }) => Status === DONE && qualityOf(Resolution) === quality);
+  return version?.Files.find(({ Url }) => Url)?.Url ?? null;
 }
 
 export const fullSpace = () =>

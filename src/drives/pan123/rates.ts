@@ -1,4 +1,4 @@
-import { perSecond, type RateTable } from '../../transport/limiter.ts';
+import { perMinute, perSecond, type RateTable } from '../../transport/limiter.ts';
 
 /** Requests in a second, by the developer notice of 10-28; the columns are those of the notice. */
 export const PUBLISHED: readonly (readonly [path: string, free: number, member: number])[] = [
@@ -79,6 +79,8 @@ const READS = [
 const FALLBACK: RateTable = {
   ...tableOf(WRITES.map((path) => [path, WRITES_PER_SECOND])),
   ...tableOf(READS.map((path) => [path, READS_PER_SECOND])),
+  // What clients know of the sign-in by the operator's application, which all of its accounts share.
+  'api/v1/oauth2/access_token': { windows: [perMinute(100)] },
   // Uploads under way of one account: about 60 at once brought a ban of its writes.
   'upload/v2/file/slice': { concurrent: 16 },
   'bucket/part': { concurrent: 16 },

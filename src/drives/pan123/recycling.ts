@@ -11,7 +11,7 @@ import { BIN_PAGE, ID, isFolder, isLive, listOf, ROOT_REF, toEntry, type WireFil
 
 const PLACE = z.tuple([z.string(), z.int().min(0)]);
 const RECOVERED = z
-  .object({ abnormalFileIDs: listOf(z.union([ID, z.number().transform(String)])) })
+  .object({ abnormalFileIDs: listOf(z.union([ID, z.number().transform(String)])).catch([]) })
   .nullish()
   .transform((data) => data?.abnormalFileIDs ?? []);
 /** Batches of one emptying: beyond, the bin does not shrink. */

@@ -3,7 +3,7 @@ import type { CallContext, Driver, SearchRequest } from '../driver.ts';
 import { encodeCursor } from '../shared/paging.ts';
 import { idOf, invalid, type Pan123Client } from './client.ts';
 import { kindOf, pageLimit, placeIn } from './listing.ts';
-import { END, isLive, ROOT_REF, toEntry, type WireFile } from './wire.ts';
+import { isLastPage, isLive, ROOT_REF, toEntry, type WireFile } from './wire.ts';
 
 /** Similar names too: the exact mode finds whole names only. */
 const FUZZY = 0;
@@ -31,7 +31,7 @@ export const createSearch = (pan123: Pan123Client) =>
           fileList.filter((file) => isHit(file, searchData, request)),
           call,
         );
-        const ended = lastFileId === END || lastFileId === after;
+        const ended = isLastPage(lastFileId, after, fileList);
         if (shown.length > 0 || ended || pages === PAGES_MAX) {
           return {
             items: shown.map(toEntry),

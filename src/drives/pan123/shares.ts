@@ -7,7 +7,7 @@ import { encodeCursor } from '../shared/paging.ts';
 import { ACCEPTED, IDS_MAX, idOf, invalid, LIST_PAGE_MAX, notFound, type Pan123Client } from './client.ts';
 import { PROVIDER, TITLE } from './errors.ts';
 import { pageLimit, placeIn } from './listing.ts';
-import { END, ID, listOf, NUMBER, PLACE_ID, ROOT_REF, timeOf } from './wire.ts';
+import { ID, isLastPage, listOf, NUMBER, PLACE_ID, ROOT_REF, timeOf } from './wire.ts';
 
 const DAY_MS = 86_400_000;
 /** 0 is for ever. */
@@ -78,7 +78,7 @@ export const createShares = (pan123: Pan123Client): Shares => ({
     const limit = pageLimit(page);
     const [, start] = placeIn(page, PLACE, 'shares') ?? ['shares', null];
     const { lastShareId, shareList } = await sharePage(pan123, limit, start, call);
-    const ended = lastShareId === END || lastShareId === start || shareList.length === 0;
+    const ended = isLastPage(lastShareId, start, shareList);
     return {
       items: shareList.map((share) => toShare(pan123, share)),
       nextCursor: ended ? null : encodeCursor(['shares', lastShareId]),
@@ -135,8 +135,9 @@ function toShare(pan123: Pan123Client, share: z.infer<typeof SHARE>): DriveShare
   };
 }
 
-const sharePage = (pan123: Pan123Client, limit: number, lastShareId: string | null, call: CallContext) =>
-  pan123.get(SHARE_PAGE, '/api/v1/share/list', { limit, lastShareId }, call);
+/** The first page begins at 0. */
+const sharePage = (pan123: Pan123Client, limit: number, after: string | null, call: CallContext) =>
+  pan123.get(SHARE_PAGE, '/api/v1/share/list', { limit, lastShareId: after ?? 0 }, call);
 
 /** There is no call for one: the list is looked through. @throws DriveError `not_found` */
 async function find(pan123: Pan123Client, shareRef: string, call: CallContext): Promise<DriveShare> {
@@ -145,7 +146,7 @@ async function find(pan123: Pan123Client, shareRef: string, call: CallContext): 
     const page: z.infer<typeof SHARE_PAGE> = await sharePage(pan123, LIST_PAGE_MAX, after, call);
     const found = page.shareList.find(({ shareId }) => shareId === shareRef);
     if (found) return toShare(pan123, found);
-    if (page.lastShareId === END || page.lastShareId === after) throw notFound();
+    if (isLastPage(page.lastShareId, after, page.shareList)) throw notFound();
     after = page.lastShareId;
   }
 }

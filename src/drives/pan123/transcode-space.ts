@@ -3,7 +3,7 @@ import { DriveError } from '../../lib/drive-error.ts';
 import type { CallContext } from '../driver.ts';
 import { ACCEPTED, idOf, LIST_PAGE_MAX, type Pan123Client } from './client.ts';
 import { pan123Error } from './errors.ts';
-import { END, hashOf, ID, isLive, type WireFile } from './wire.ts';
+import { hashOf, ID, isLastPage, isLive, type WireFile } from './wire.ts';
 
 const FOLDER = z.object({ fileID: ID });
 /** Files of the transcoding space, in lists. */
@@ -39,7 +39,7 @@ export async function findFilm(pan123: Pan123Client, file: WireFile, call: CallC
     const page: Awaited<ReturnType<Pan123Client['listPage']>> = await pan123.listPage(query, call);
     const found = page.fileList.find((film) => isLive(film) && isSame(film, file));
     if (found) return found.fileId;
-    if (page.lastFileId === END || page.lastFileId === lastFileId) return null;
+    if (isLastPage(page.lastFileId, lastFileId, page.fileList)) return null;
     lastFileId = page.lastFileId;
   }
 }
@@ -47,14 +47,16 @@ export async function findFilm(pan123: Pan123Client, file: WireFile, call: CallC
 const isSame = (film: WireFile, file: WireFile): boolean =>
   film.size === file.size && hashOf(film) === hashOf(file) && film.filename === file.filename;
 
-/** The documents show a bare list; clients wrap it. Both are tried, the documents' form first. */
+/** The documents show a bare list; clients wrap it. Both are tried, the documents' form first: how a wrong one is refused is not told. */
 async function bring(pan123: Pan123Client, file: WireFile, call: CallContext): Promise<void> {
   const path = '/api/v1/transcode/upload/from_cloud_disk';
   const items = [{ fileId: idOf(file.fileId) }];
   try {
     await pan123.post(ACCEPTED, path, items, call);
   } catch (error) {
-    if (!(error instanceof DriveError) || error.category !== 'invalid_argument') throw error;
+    if (!(error instanceof DriveError) || !MAYBE_FORM.has(error.category) || error.retryAfterMs !== null) throw error;
     await pan123.post(ACCEPTED, path, { fileId: items }, call);
   }
 }
+
+const MAYBE_FORM: ReadonlySet<string> = new Set(['invalid_argument', 'unexpected', 'unavailable']);

@@ -141,8 +141,10 @@ async function announce(
   try {
     return { ...(await create(pan123, 'v2', plan, md5, startedAtMs, call)), version: 'v2' };
   } catch (error) {
-    // The folder is there, as was seen a moment ago: what is not there is the call.
-    if (!isMissing(error)) throw error;
+    // The folder is there, as was seen a moment ago: what is not there is the call. Limits of accounts that came by an
+    // application are published for the first version only.
+    const isClosed = pan123.isOfApplication && error instanceof DriveError && error.providerCode === '403';
+    if (!isMissing(error) && !isClosed) throw error;
     return { ...(await create(pan123, 'v1', plan, md5, startedAtMs, call)), version: 'v1' };
   }
 }

@@ -64,7 +64,13 @@ export const FILE_LIST = z.object({ fileList: listOf(FILE) });
 export const BIN_PAGE = z.object({ total: NUMBER.catch(0), fileList: listOf(FILE) });
 
 /** The number of the last page. */
-export const END = '-1';
+const END = '-1';
+/**
+ * Whether nothing follows. A place that does not move, or leads back to the beginning, and a page without anything are
+ * taken for an end rather than for a circle; a page may be short, as what is in the recycle bin is on it too.
+ */
+export const isLastPage = (next: string, from: string | null, items: readonly unknown[]): boolean =>
+  next === END || next === NONE || next === from || items.length === 0;
 export const ROOT_REF = NONE;
 
 /** 1 audio, 2 video, 3 image; others are what the name says. */
@@ -100,12 +106,19 @@ export function hashOf({ etag }: WireFile): string | null {
   return /^[0-9a-f]{32}$/.test(hash) ? hash : null;
 }
 
-/** Times are Beijing's, without saying so; the first version adds ` +0800 CST`. Null when it is no time. */
+/**
+ * Times are Beijing's, without saying so; the first version adds ` +0800 CST`. One is a number by the documents and a text
+ * in their sample. Null when it is no time.
+ */
 export function timeOf(text: unknown): Date | null {
+  if (typeof text === 'number') return text > 0 ? new Date(text < MILLISECONDS_MIN ? text * 1000 : text) : null;
   const [, date, time] = /^(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})/.exec(typeof text === 'string' ? text : '') ?? [];
   const at = new Date(`${date}T${time}+08:00`);
   return date === undefined || Number.isNaN(at.getTime()) || at.getTime() <= 0 ? null : at;
 }
+
+/** Numbers from here on are milliseconds: as seconds they would be in the year 5138. */
+const MILLISECONDS_MIN = 1e11;
 
 /** Times are whole seconds, so what else may change within one is in it too. */
 const revisionOf = ({ updateAt, size, etag, filename, parentFileId }: WireFile): string =>

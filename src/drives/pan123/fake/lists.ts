@@ -41,7 +41,9 @@ export const listEndpoints = (world: World): Endpoint[] => [
       const ids = values.ids('fileIds');
       if (ids.length > PAGE_MAX) world.violate(`infos was asked for ${ids.length} files`);
       if (ids.includes(0n)) world.violate('infos was asked for the root');
-      return { fileList: ids.flatMap((id) => user.tree.get(id) ?? []).map((entry) => fileFields(user.tree, entry)) };
+      const files = ids.flatMap((id) => user.tree.get(id) ?? []).map((entry) => fileFields(user.tree, entry));
+      if (world.settings.infosTime === 'text') return { fileList: files };
+      return { fileList: files.map((file) => ({ ...file, updateAt: Math.floor(world.now / 1000) })) };
     },
   },
 ];
@@ -89,7 +91,7 @@ function listV2(world: World, { user, values }: Asked): Fields {
   const found = candidates(user.tree, values).filter(({ id }) => id > after);
   const page = found.slice(0, limit);
   return {
-    lastFileId: found.length > limit ? (page.at(-1)?.id ?? -1n) : -1n,
+    lastFileId: found.length > limit || world.settings.listEnd === 'empty' ? (page.at(-1)?.id ?? after + 1n) : -1n,
     fileList: page.map((entry) => fileFields(user.tree, entry)),
   };
 }

@@ -112,6 +112,10 @@ export function manageEndpoints(world: World): Endpoint[] {
       auth: 'token',
       params: 'taskId:int!',
       handle: ({ user, values }) => {
+        if (world.settings.copyProcess === 'refused') {
+          for (const one of tasks) if (one.user === user && one.polls === 0) one.run();
+          throw new Refusal(400, '参数错误');
+        }
         const task = tasks.find((one) => one.id === values.id('taskId') && one.user === user);
         if (!task) throw new Refusal(1, '任务不存在');
         task.polls += 1;

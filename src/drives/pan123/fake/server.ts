@@ -189,7 +189,8 @@ export class Servers {
   #values(call: Call, endpoint: Endpoint, place: 'query' | 'body'): Values {
     const { world } = this.#parts;
     const isJson = /^application\/json\b/i.test(call.headers['content-type'] ?? '');
-    if (place === 'body' && !isJson) world.violate(`the body of ${call.path} is not application/json`);
+    const needsJson = place === 'body' || endpoint.auth === 'token';
+    if (needsJson && !isJson) world.violate(`${call.path} came without application/json`);
     const values = valuesOf(endpoint.params, place, call);
     if (values instanceof Values) return values;
     world.violate(`${call.path}: ${values}`);

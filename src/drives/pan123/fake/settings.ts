@@ -44,6 +44,14 @@ export interface Settings {
   packPolls: number;
   /** How `from_cloud_disk` wants its files: a bare array, or wrapped in `fileId`. */
   fromDisk: 'array' | 'wrapped';
+  /** Where the address of a playlist stands: in the record, in the result, or in neither, so that it is asked for. */
+  filmLinks: 'record' | 'result' | 'none';
+  /** After the last page: said with it, or by an empty page that follows. */
+  listEnd: 'told' | 'empty';
+  /** Whether a copy's task can be asked for by the query. */
+  copyProcess: 'query' | 'refused';
+  /** How `infos` gives the time of a change: as its sample, or as its table says. */
+  infosTime: 'text' | 'number';
   /** What many renames in one call are answered with: both lists, or nothing. */
   renameAnswer: 'lists' | 'null';
   /** The transcoding space has no room: links are not given. */
@@ -77,6 +85,10 @@ export const DEFAULTS: Settings = {
   transcodePolls: 1,
   packPolls: 1,
   fromDisk: 'array',
+  filmLinks: 'record',
+  listEnd: 'told',
+  copyProcess: 'query',
+  infosTime: 'text',
   renameAnswer: 'lists',
   transcodeFull: false,
   directLinks: true,

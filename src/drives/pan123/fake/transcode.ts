@@ -97,7 +97,27 @@ export function transcodeEndpoints(world: World, linkTo: (bytes: Buffer) => stri
           create_at: timeText(version.createdAt),
           resolution: version.resolution,
           status,
-          link: status === DONE ? playlistUrl(entry, version) : '',
+          link: status === DONE && world.settings.filmLinks === 'record' ? playlistUrl(entry, version) : '',
+        };
+      }),
+    };
+  };
+
+  const result = (call: Asked): Fields => {
+    const entry = film(call);
+    return {
+      UserTranscodeVideoList: of(entry).map((version) => {
+        const { resolution: Resolution, createdAt } = version;
+        const CreateAt = timeText(createdAt);
+        const Url = world.settings.filmLinks === 'result' ? playlistUrl(entry, version) : '';
+        const files = [
+          { FileName: `${Resolution}.m3u8`, FileSize: '1.2KB', Resolution, CreateAt, Url },
+          { FileName: '000.ts', FileSize: '2.1MB', Resolution, CreateAt, Url: '' },
+        ];
+        const Status = statusOf(version);
+        return {
+          ...{ Id: entry.id, Uid: call.user.uid, Resolution, Status, CreateAt, UpdateAt: CreateAt },
+          Files: Status === DONE ? files : null,
         };
       }),
     };
@@ -137,6 +157,7 @@ export function transcodeEndpoints(world: World, linkTo: (bytes: Buffer) => stri
     post('video/resolutions', 'fileId:int!', resolutions),
     post('video', 'fileId:int! codecName:text! videoTime:int! resolutions:text!', start),
     post('video/record', 'fileId:int!', record),
+    post('video/result', 'fileId:int!', result),
     post('m3u8_ts/download', 'fileId:int! resolution:text! type:int! tsName:text', (call) => {
       const entry = film(call);
       const version = of(entry).find(({ resolution }) => resolution === call.values.text('resolution'));
