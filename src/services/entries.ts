@@ -1,4 +1,5 @@
 import type { CallContext, DriveEntry, Driver, FileCategory, ListOptions } from '../drives/driver.ts';
+import { AGE_MAX_MS } from '../drives/read-cache.ts';
 import { categoryOf } from '../drives/shared/categories.ts';
 import { InvalidInputError, NotFoundError, UnsupportedError } from '../lib/errors.ts';
 import type { Account } from '../storage/entities/account.ts';
@@ -177,17 +178,19 @@ export class Entries {
     }
     const { listPageMax, wholePages } = driver.capabilities;
     const act = category ? 'listByCategory' : recursive ? 'listRecursive' : null;
+    const isWhole = act !== null && (wholePages?.includes(act) ?? false);
     return viewsOf(
       account,
       await readPage(
-        (request) => {
-          if (category) return run('listByCategory', category, folderRef, request, listing);
-          if (recursive) return run('listRecursive', folder, request, listing);
-          return run('list', folder, {}, request, listing);
+        (request, isRest) => {
+          const context = isWhole && isRest ? { ...listing, maxAgeMs: AGE_MAX_MS } : listing;
+          if (category) return run('listByCategory', category, folderRef, request, context);
+          if (recursive) return run('listRecursive', folder, request, context);
+          return run('list', folder, {}, request, context);
         },
         page,
         listPageMax,
-        act !== null && wholePages?.includes(act),
+        isWhole,
       ),
     );
   }

@@ -24,12 +24,13 @@ export interface PageQuery {
 /**
  * A page of a driver's listing, with a cursor behind each item also where the provider has pages only: the cursor then
  * tells the provider's page and how many of its items stand before. Asks the driver as often as the page needs.
+ * @param list Reads a page; `isRest`: one of which a part was given out already, so what was read then will do.
  * @param pageMax The driver's largest page.
  * @param whole Asks for that one whatever the caller's is: what it does not get now is read before long, and remembered.
  * @throws InvalidInputError when `after` is no cursor of a listing.
  */
 export async function readPage<Item>(
-  list: (page: PageRequest) => Promise<Page<Item>>,
+  list: (page: PageRequest, isRest: boolean) => Promise<Page<Item>>,
   { limit, after }: PageQuery,
   pageMax: number,
   whole = false,
@@ -40,7 +41,12 @@ export async function readPage<Item>(
   let place = after === null ? START : placeOf(after);
   for (;;) {
     const size = place.skip > 0 ? place.size : whole ? pageMax : Math.min(limit - items.length, pageMax);
-    const page = await read(list, { cursor: place.cursor, limit: size }, items.length === 0 && after !== null);
+    const isRest = place.skip > 0;
+    const page = await read(
+      (request) => list(request, isRest),
+      { cursor: place.cursor, limit: size },
+      items.length === 0 && after !== null,
+    );
     if (page.fetchedAt && (fetchedAt === null || page.fetchedAt < fetchedAt)) fetchedAt = page.fetchedAt;
     const shown = page.items.slice(place.skip, place.skip + limit - items.length);
     const at = { ...place, size };
