@@ -83,6 +83,16 @@ describe('where Baidu does not do as it was told', { timeout: 120_000 }, () => {
       await failure(move('/a.txt'), 'unavailable');
     });
 
+    it('finds what has the name, by whatever number Baidu says that something has', async () => {
+      baidu.fake.settings.takenErrno = -30;
+      seed('/a.txt');
+      const there = seed('/to/a.txt');
+      for (const adaptiveItems of [20, 0]) {
+        baidu.fake.settings.adaptiveItems = adaptiveItems;
+        assert.equal((await failure(move('/a.txt'), 'already_exists')).existingRef, there);
+      }
+    });
+
     it('replaces a file also where it is not overwritten', async () => {
       baidu.fake.settings.syncMoveOverwriteFails = true;
       seed('/a.txt', 'new');

@@ -203,7 +203,7 @@ function place(world: World, source: Entry, work: Work & { readonly target: Entr
   if (taken) {
     if (item.ondup === 'skip') return 0;
     if (item.ondup === 'newcopy') name = freeName(target, name);
-    else if (item.ondup === 'fail' || taken === source) return -8;
+    else if (item.ondup === 'fail' || taken === source) return world.settings.takenErrno;
     else if (opera === 'move' && work.synchronous && world.settings.syncMoveOverwriteFails) return -8;
   }
   if (opera !== 'copy') {

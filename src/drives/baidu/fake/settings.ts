@@ -31,6 +31,8 @@ export interface Settings {
   uploadServers: readonly string[] | null;
   /** The top number when some items of a batch failed: 12 or 0. */
   partialErrno: number;
+  /** The number of an item whose target is there: -8 or -30. */
+  takenErrno: number;
   /** `async=1` becomes a task above so many items. */
   adaptiveItems: number;
   /** A task is done at this poll, */
@@ -74,6 +76,7 @@ export const DEFAULTS: Settings = {
   rapidUploads: true,
   uploadServers: null,
   partialErrno: 12,
+  takenErrno: -8,
   adaptiveItems: 20,
   taskPolls: 3,
   taskMs: 20_000,
