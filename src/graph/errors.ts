@@ -11,6 +11,7 @@ import {
   USER_ERROR_CODES,
 } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
+import { outageOf } from '../lib/outage.ts';
 import type { GraphContext } from './context.ts';
 import { encodeGlobalId } from './ids.ts';
 
@@ -104,6 +105,12 @@ function mask(error: unknown, options: ErrorMaskOptions): GraphQLError {
 
   const expected = findDomainError(original);
   if (expected) return rebuild(wrapper, expected.message, domainExtensions(expected));
+
+  const outage = outageOf(original);
+  if (outage) {
+    options.log.warn({ err: original, path: wrapper?.path }, 'the database was lost in a resolver');
+    return rebuild(wrapper, outage.message, domainExtensions(outage));
+  }
 
   options.log.error({ err: original, path: wrapper?.path }, 'unexpected error in a resolver');
   return rebuild(wrapper, 'Unexpected error. It has been logged.', { code: 'INTERNAL_SERVER_ERROR' });

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from '../lib/log.ts';
+import { outageOf } from '../lib/outage.ts';
 import { sendError } from './body.ts';
 import type { Cors, CorsRules } from './cors.ts';
 import type { Metrics } from './metrics.ts';
@@ -75,8 +76,11 @@ async function answer(route: Route, request: IncomingMessage, response: ServerRe
     await route.handle(request, response);
   } catch (error) {
     if (request.destroyed && !request.complete) return; // The client went away while it sent.
-    log.error({ err: error, route: route.path }, 'unexpected error in a route');
+    const outage = outageOf(error);
+    if (outage) log.warn({ err: error, route: route.path }, 'the database was lost in a route');
+    else log.error({ err: error, route: route.path }, 'unexpected error in a route');
     if (response.headersSent) response.destroy();
+    else if (outage) sendError(response, 503, outage.code, outage.message);
     else sendError(response, 500, 'INTERNAL_SERVER_ERROR', 'Unexpected error. It has been logged.');
   }
 }

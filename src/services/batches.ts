@@ -10,7 +10,7 @@ import { isFinal } from '../transfers/states.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Intake, ServerFileImport, UrlUpload } from './intake.ts';
 import type { Transfers, TransferView } from './transfers.ts';
-import { toldOf } from './unexpected.ts';
+import { keptOf } from './unexpected.ts';
 import type { Placing } from './upload-planner.ts';
 import type { TextUpload, Uploads } from './uploads.ts';
 import type { Viewer } from './viewer.ts';
@@ -127,7 +127,7 @@ export class Batches {
       return { transferId: await intake.queueServerFile(viewer, item.serverFile, placing) };
     } catch (error) {
       const [kind = ''] = Object.keys(item);
-      return { failure: storedFailureOf(within(toldOf(error, log), ['input', 'items', index, kind])) };
+      return { failure: storedFailureOf(within(keptOf(error, log), ['input', 'items', index, kind])) };
     }
   }
 

@@ -8,7 +8,7 @@ import { type Entries, type EntryKey, type EntryTarget, type EntryView, noSuchEn
 import type { Attempt, Idempotency } from './idempotency.ts';
 import { checkedSegments, entryAt } from './paths.ts';
 import type { Transfers, TransferView } from './transfers.ts';
-import { toldOf } from './unexpected.ts';
+import { keptOf } from './unexpected.ts';
 import type { Viewer } from './viewer.ts';
 
 /** Items of one list mutation: each may cost a request to the provider. */
@@ -141,7 +141,7 @@ export class ItemLists {
       fresh.set(keyOf({ accountId: account.id, ref: entry.ref }), { account, entry });
       return { source, entry: { accountId: account.id, ref: entry.ref }, failure: null };
     } catch (error) {
-      return { source, entry: null, failure: storedFailureOf(toldOf(error, this.#log)) };
+      return { source, entry: null, failure: storedFailureOf(keptOf(error, this.#log)) };
     }
   }
 

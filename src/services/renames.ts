@@ -19,7 +19,7 @@ import {
 } from './item-lists.ts';
 import { checkedName } from './paths.ts';
 import { renameGroups } from './rename-order.ts';
-import { toldOf } from './unexpected.ts';
+import { keptOf } from './unexpected.ts';
 import type { Viewer } from './viewer.ts';
 
 export interface Rename {
@@ -239,7 +239,7 @@ class Run {
   }
 
   #failure(source: SourceKey | null, error: unknown): ItemAnswer {
-    return { source, entry: null, failure: storedFailureOf(toldOf(error, this.#options.log)) };
+    return { source, entry: null, failure: storedFailureOf(keptOf(error, this.#options.log)) };
   }
 }
 

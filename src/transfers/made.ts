@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
 import type { DriveEntry, HashAlgorithm, Hashes } from '../drives/driver.ts';
 import { DriveError } from '../drives/errors.ts';
 import { addMs } from '../lib/clock.ts';
 import { findChild } from './children.ts';
 import type { Delivered, Delivery } from './delivery.ts';
-import { differs, type ExpectedBytes } from './verification.ts';
+import { differs, type ExpectedBytes, verifyByReading } from './verification.ts';
 
 /** How far the clocks of a provider and of this machine may be apart, in milliseconds. */
 export const CLOCK_MARGIN_MS = 5 * 60_000;
@@ -32,15 +31,7 @@ async function isMade(delivery: Delivery, entry: DriveEntry, expected: ExpectedB
     const since = row.onConflict === 'REPLACE' ? startedAt : addMs(startedAt, -CLOCK_MARGIN_MS);
     return changedMs >= since.getTime();
   }
-  return hasBytes(delivery, entry, expected.hashes);
-}
-
-async function hasBytes({ driver, call }: Delivery, { ref }: DriveEntry, hashes: Hashes): Promise<boolean> {
-  const algorithm = algorithmsIn(hashes).find((each) => each !== 'CRC32');
-  if (!algorithm) return false;
-  const hash = createHash(algorithm.toLowerCase());
-  for await (const chunk of await driver.read(ref, null, call)) hash.update(chunk as Buffer);
-  return hash.digest('hex') === hashes[algorithm];
+  return (await verifyByReading(delivery, entry.ref, expected)) !== 'NOTHING';
 }
 
 const algorithmsIn = (hashes: Hashes): HashAlgorithm[] => Object.keys(hashes) as HashAlgorithm[];

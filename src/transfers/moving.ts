@@ -4,7 +4,7 @@ import { ConflictError, IntegrityError, UnsupportedError } from '../lib/errors.t
 import type { EntrySource, Transfer, Verification } from '../storage/entities/transfer.ts';
 import { type Delivery, keep } from './delivery.ts';
 import { revisionIn, versionOf } from './entry-source.ts';
-import { differs, type ExpectedBytes, verificationOf } from './verification.ts';
+import { differs, type ExpectedBytes, verificationOf, verifyByReading } from './verification.ts';
 
 /** Folders of a tree looked at in one step. */
 const FOLDERS_BATCH = 100;
@@ -34,10 +34,12 @@ async function verifyCopy(delivery: Delivery, expected: ExpectedBytes): Promise<
     await keep(delivery, { entryRef: null, phase: 'RECEIVING', bytesDone: 0 }); // A retry copies it again.
     throw new IntegrityError('The drive does not have the copy that it made. The source was left where it is.');
   }
-  const verification = verificationOf(copy, expected);
+  const told = verificationOf(copy, expected);
+  // Of a drive that tells nothing, the bytes themselves do.
+  const verification = told === 'NOTHING' ? await verifyByReading(delivery, copy.ref, expected) : told;
   if (verification !== 'NOTHING') return verification;
   throw new IntegrityError(
-    'The drive tells nothing that the copy could be compared by. It is there, and the source was left where it is.',
+    'The copy could not be compared with what was sent. It is there, and the source was left where it is.',
   );
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { DriveEntry, Driver, HashAlgorithm, Hashes } from '../drives/driver.ts';
 import { DriveError } from '../drives/errors.ts';
 import { IntegrityError } from '../lib/errors.ts';
@@ -28,6 +29,19 @@ export const differs = (entry: Told, expected: ExpectedBytes): boolean =>
   (Object.entries(entry.hashes) as [HashAlgorithm, string][]).some(
     ([algorithm, hash]) => expected.hashes[algorithm] !== undefined && expected.hashes[algorithm] !== hash,
   );
+
+/** Reads a file whose drive tells nothing of it, and compares its bytes. NOTHING: they are others, or no hash of them is known. */
+export async function verifyByReading(
+  { driver, call }: Pick<Delivery, 'driver' | 'call'>,
+  ref: string,
+  { hashes }: ExpectedBytes,
+): Promise<Verification> {
+  const algorithm = (['SHA256', 'SHA1', 'MD5'] as const).find((each) => hashes[each] !== undefined);
+  if (!algorithm) return 'NOTHING';
+  const hash = createHash(algorithm);
+  for await (const chunk of await driver.read(ref, null, call)) hash.update(chunk as Buffer);
+  return hash.digest('hex') === hashes[algorithm] ? algorithm : 'NOTHING';
+}
 
 /** Compares what the drive says that it has with what was sent; a file that is another does not stay. */
 export async function verifyEntry(

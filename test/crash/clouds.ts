@@ -1,11 +1,12 @@
 import { startBaiduFake } from '../../src/drives/baidu/fake/index.ts';
+import { startNetdiskFake } from '../../src/drives/netdisk/fake/index.ts';
 import { startPan115Fake } from '../../src/drives/pan115/fake/index.ts';
 import { startPan123Fake } from '../../src/drives/pan123/fake/index.ts';
 import { type FaultPlan, startFaultProxy } from './fault-proxy.ts';
 
 /** A cloud of the run: an imitation, with the faults before each of its hosts. */
 export interface CrashCloud {
-  readonly provider: 'BAIDU' | 'PAN123' | 'PAN115';
+  readonly provider: 'BAIDU' | 'PAN123' | 'PAN115' | 'NETDISK';
   /** Of the server. */
   readonly settings: Readonly<Record<string, string>>;
   /** A mutation that links its account. */
@@ -13,6 +14,8 @@ export interface CrashCloud {
   seed(path: string, bytes: Buffer): void;
   /** What it really holds, past the server and the faults; null: no file. Paths are those that the server shows. */
   bytesAt(path: string): Buffer | null;
+  /** The names in a folder, of a cloud that the server cannot list. */
+  readonly namesIn?: (path: string) => readonly string[];
   /** What was done that its documents forbid. */
   violations(): readonly string[];
   close(): Promise<void>;
@@ -21,7 +24,7 @@ export interface CrashCloud {
 const APP_ROOT = '/apps/PanQL';
 
 export async function startCrashClouds(plan: FaultPlan): Promise<readonly CrashCloud[]> {
-  return Promise.all([startBaidu(plan), startPan123(plan), startPan115(plan)]);
+  return Promise.all([startBaidu(plan), startPan123(plan), startPan115(plan), startNetdisk(plan)]);
 }
 
 async function startBaidu(plan: FaultPlan): Promise<CrashCloud> {
@@ -54,15 +57,10 @@ async function startPan123(plan: FaultPlan): Promise<CrashCloud> {
   const fake = await startPan123Fake();
   const stop = await putBehindFaults('PAN123', fake.urls, plan);
   const user = fake.createUser({ vip: true });
-  const values = [
-    ['clientId', user.clientId],
-    ['clientSecret', user.clientSecret],
-  ].map(([name, value]) => `{ name: "${name}", value: "${value}" }`);
   return {
     provider: 'PAN123',
     settings: { PAN123_API_URL: fake.urls.api, PAN123_AUTH_URL: fake.urls.api },
-    link: `mutation { linked: linkWithCredentials(input: { provider: PAN123, values: [${values}] }) {
-      ... on LinkWithCredentialsPayload { account { id } } ... on UserError { message } } }`,
+    link: typed('PAN123', { clientId: user.clientId, clientSecret: user.clientSecret }),
     seed: (path, bytes) => void fake.seedFile(user, path, bytes),
     bytesAt: (path) => fake.bytesAt(user, path),
     violations: () => fake.violations,
@@ -97,6 +95,36 @@ async function startPan115(plan: FaultPlan): Promise<CrashCloud> {
     },
   };
 }
+
+async function startNetdisk(plan: FaultPlan): Promise<CrashCloud> {
+  const fake = await startNetdiskFake();
+  const proxy = await startFaultProxy('NETDISK', new URL(fake.url).origin, plan);
+  const { username, password, world } = fake.createUser();
+  return {
+    provider: 'NETDISK',
+    settings: {},
+    link: typed('NETDISK', { baseUrl: proxy.url + new URL(fake.url).pathname, username, password }),
+    seed: (path, bytes) => {
+      for (let at = path.indexOf('/', 1); at > 0; at = path.indexOf('/', at + 1)) {
+        if (world.kindOf(path.slice(0, at)) === null) world.put(path.slice(0, at), null);
+      }
+      world.put(path, bytes);
+    },
+    bytesAt: (path) => world.bytesOf(path),
+    namesIn: (path) => world.namesIn(path),
+    violations: () => fake.violations,
+    close: async () => {
+      await proxy.close();
+      await fake.close();
+    },
+  };
+}
+
+const typed = (provider: string, values: Readonly<Record<string, string>>): string => {
+  const list = Object.entries(values).map(([name, value]) => `{ name: "${name}", value: "${value}" }`);
+  return `mutation { linked: linkWithCredentials(input: { provider: ${provider}, values: [${list}] }) {
+    ... on LinkWithCredentialsPayload { account { id } } ... on UserError { message } } }`;
+};
 
 const upsert = (
   provider: string,

@@ -4,6 +4,8 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
+import { JOB_NAME } from './jobs.ts';
+import type { Killer } from './killed-server.ts';
 
 /**
  * How a request goes wrong: refused as one too many, answered by a gateway, cut before it arrived, done with its answer
@@ -12,6 +14,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 export const FAULTS = ['throttled', 'failed', 'dropped', 'lost', 'cut', 'slow'] as const;
 export type Fault = (typeof FAULTS)[number];
 
+/** A request that went wrong. */
+export interface MetFault {
+  /** Empty: of none that is known. */
+  readonly job: string;
+  /** The server, the method and the path; the how-manieth of this kind and job. */
+  readonly request: string;
+  readonly times: number;
+  readonly fault: Fault;
+}
+
 /** What goes wrong, in front of all servers of a run. */
 export interface FaultPlan {
   readonly seed: number;
@@ -19,11 +31,24 @@ export interface FaultPlan {
   rate: number;
   /** How often each fault happened. */
   readonly counts: Map<Fault, number>;
+  readonly met: MetFault[];
   /** How often each request came, so that what happens to it does not hang on the order of others. */
   readonly seen: Map<string, number>;
+  /** The one job that is under way; null: there are several, and a request belongs to the one that it names. */
+  job: string | null;
+  /** Kills the server before a request is done, or when it was done and its answer is on the way. */
+  killer: Pick<Killer, 'strike' | 'kill'> | null;
 }
 
-export const newFaultPlan = (seed: number): FaultPlan => ({ seed, rate: 0, counts: new Map(), seen: new Map() });
+export const newFaultPlan = (seed: number): FaultPlan => ({
+  seed,
+  rate: 0,
+  counts: new Map(),
+  met: [],
+  seen: new Map(),
+  job: null,
+  killer: null,
+});
 
 /** How late a late answer is, in milliseconds: less than a client waits for. */
 const SLOW_MS = 700;
@@ -41,9 +66,13 @@ export async function startFaultProxy(name: string, targetUrl: string, plan: Fau
   });
 
   async function handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const fault = faultFor(plan, `${name} ${incoming.method} ${incoming.url?.split('?')[0]}`);
-    if (fault === 'dropped') return void incoming.socket.destroy();
     const body = await buffer(incoming);
+    const job = plan.job ?? jobIn(incoming.url ?? '', body);
+    const kind = `${name} ${kindOf(incoming)}`;
+    const strike = plan.killer?.strike(`${job} ${kind}`) ?? null;
+    if (strike === 'before') plan.killer?.kill();
+    const fault = strike === null ? faultFor(plan, job, kind) : null;
+    if (fault === 'dropped' || strike === 'before') return void incoming.socket.destroy();
     if (fault === 'throttled') return void response.writeHead(429, { 'retry-after': '1' }).end();
     if (fault === 'failed') return void response.writeHead(503, { 'content-type': 'text/html' }).end('<h1>503</h1>');
     if (fault === 'slow') await delay(SLOW_MS);
@@ -52,7 +81,8 @@ export async function startFaultProxy(name: string, targetUrl: string, plan: Fau
     outgoing.end(body);
     const [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
     const bytes = await buffer(answer);
-    if (fault === 'lost') return void response.destroy();
+    if (strike === 'after') plan.killer?.kill();
+    if (fault === 'lost' || strike === 'after') return void response.destroy();
     response.writeHead(answer.statusCode ?? 502, headersOf(answer, bytes.length));
     if (fault !== 'cut') return void response.end(bytes);
     response.write(bytes.subarray(0, bytes.length / 2), () => response.destroy());
@@ -70,14 +100,34 @@ export async function startFaultProxy(name: string, targetUrl: string, plan: Fau
   };
 }
 
-/** The same for the same seed and request, the how-manieth of its kind it is included. */
-function faultFor(plan: FaultPlan, key: string): Fault | null {
+/** Bytes of a body in which a name is looked for: those of a file come behind it. */
+const NAMED_BYTES = 4_096;
+
+/** The job that a request names in its address or in the beginning of its body; empty: none. */
+const jobIn = (url: string, body: Buffer): string =>
+  JOB_NAME.exec(`${url} ${body.toString('latin1', 0, NAMED_BYTES)}`)?.[0] ?? '';
+
+/** The method and the path, with the names of what is asked but not what changes from run to run: numbers and tokens. */
+function kindOf({ method, url }: IncomingMessage): string {
+  const { pathname, searchParams } = new URL(url ?? '/', 'http://localhost');
+  const path = pathname
+    .split('/')
+    .map((part) => (/^\d+$/.test(part) || part.length >= 16 ? '*' : part))
+    .join('/');
+  const asked = [...searchParams].map(([name, value]) => (name === 'method' ? `${name}=${value}` : name)).toSorted();
+  return `${method} ${path}${asked.length > 0 ? `?${asked.join('&')}` : ''}`;
+}
+
+/** The same for the same seed, job and request, the how-manieth of its kind it is included. */
+function faultFor(plan: FaultPlan, job: string, asked: string): Fault | null {
+  const key = `${job} ${asked}`;
   const times = (plan.seen.get(key) ?? 0) + 1;
   plan.seen.set(key, times);
   const digest = createHash('sha256').update(`${plan.seed} ${key} ${times}`).digest();
   if (digest.readUInt32LE() / 2 ** 32 >= plan.rate) return null;
   const fault = FAULTS[digest.readUInt32LE(4) % FAULTS.length] as Fault;
   plan.counts.set(fault, (plan.counts.get(fault) ?? 0) + 1);
+  plan.met.push({ job, request: asked, times, fault });
   return fault;
 }
 

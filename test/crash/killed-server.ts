@@ -88,6 +88,71 @@ export async function killOften(
   }
 }
 
+/** A moment of a run, in steps and not in time: so that it is the same moment of the same run. */
+export interface PlannedKill {
+  /** So many jobs have ended. */
+  readonly afterJobs: number;
+  /** So many requests came since then, to the server or from it. */
+  readonly afterSteps: number;
+  /** Before the next one is done, or when it was done and its answer is on the way. */
+  readonly moment: 'before' | 'after';
+}
+
+/** Strikes a server at the moments of a plan. */
+export class Killer {
+  /** What it struck, in order. */
+  readonly struck: string[] = [];
+  /** Rejects when the server is not there again after a blow. */
+  readonly failed: Promise<never>;
+  readonly #blow: () => Promise<void>;
+  readonly #kills: readonly PlannedKill[];
+  readonly #ended: () => number;
+  readonly #fail: (error: unknown) => void;
+  #next = 0;
+  #steps = 0;
+  #starting: Promise<void> | null = null;
+  #isStriking = false;
+
+  /**
+   * @param blow Kills the server, or hurts it; resolves when it is there again.
+   * @param ended How many jobs have ended by now.
+   */
+  constructor(blow: () => Promise<void>, kills: readonly PlannedKill[], ended: () => number) {
+    this.#blow = blow;
+    this.#kills = kills;
+    this.#ended = ended;
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.failed = promise;
+    this.#fail = reject;
+    promise.catch(() => {}); // Whoever waits for it hears of it.
+  }
+
+  /** To be told of each step; whether it is the one to {@link kill} at. */
+  strike(step: string): PlannedKill['moment'] | null {
+    const kill = this.#kills[this.#next];
+    if (!kill || this.#isStriking || this.#ended() < kill.afterJobs) return null;
+    this.#steps += 1;
+    if (this.#steps <= kill.afterSteps) return null;
+    this.#next += 1;
+    this.#steps = 0;
+    this.#isStriking = true;
+    this.struck.push(`after ${kill.afterJobs} jobs, ${kill.moment} ${step}`);
+    return kill.moment;
+  }
+
+  kill(): void {
+    this.#starting = this.#blow().then(() => {
+      this.#isStriking = false;
+    });
+    this.#starting.catch(this.#fail);
+  }
+
+  /** Resolves when the server is there. */
+  async settled(): Promise<void> {
+    await this.#starting;
+  }
+}
+
 /** A small generator of its own (mulberry32), so that a seed repeats a run. */
 export function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
