@@ -9,6 +9,7 @@ import { createLinking } from './linking.ts';
 import { createListing } from './listing.ts';
 import { createMedia } from './media.ts';
 import { createMediaDownloads } from './media-downloads.ts';
+import { createMediaPlaylists } from './media-playlists.ts';
 import { NAME_CHARACTERS_MAX } from './names.ts';
 import { createOffline } from './offline.ts';
 import { createProfile } from './profile.ts';
@@ -71,6 +72,6 @@ function createPan123Driver(account: DriveAccount, services: Pan123Services): Dr
     upload: createUpload(client),
     shares: createShares(client),
     offline: createOffline(client),
-    media: { ...createMedia(client), ...createMediaDownloads(client) },
+    media: { ...createMedia(client), ...createMediaPlaylists(client), ...createMediaDownloads(client) },
   };
 }

@@ -51,9 +51,24 @@ describe('123pan, where its documents leave room,', { timeout: 60_000 }, () => {
     for (const filmLinks of ['record', 'result', 'none'] as const) {
       pan.fake.settings.filmLinks = filmLinks;
       const { state } = await subject.run('media.openPlaylist', ref, '720P', call);
-      assert.match((await subject.run('media.readPlaylist', state, call)).text, /^#EXTM3U/);
+      const { text, url } = await subject.run('media.readPlaylist', state, call);
+      assert.match(text, /^#EXTM3U/);
+      const segment = new URL('segment-0.ts', url).href;
+      const { bytes } = await subject.run('media.readPart', segment, null, call);
+      assert.match(String(Buffer.concat(await bytes.toArray())), /^bytes of \/hls\//);
     }
-    assert.equal(pan.fake.count('/api/v1/transcode/m3u8_ts/download'), 2);
+    const asked = pan.fake.requests.filter(({ path }) => path === '/api/v1/transcode/m3u8_ts/download');
+    assert.deepEqual(
+      asked.map(({ json }) => Object.keys(Object(json))),
+      [
+        ['fileId', 'resolution', 'type'],
+        ['fileId', 'resolution', 'type'],
+        ['fileId', 'resolution', 'type', 'tsName'],
+      ],
+      'to open, to read, and for the segment',
+    );
+    const elsewhere = new URL('../9/1080P/x.key', 'https://segments.123pan.invalid/1/720P/playlist.m3u8').href;
+    await failure(subject.run('media.readPart', elsewhere, null, call), 'not_found');
     pan.fake.settings.transcodeFull = true;
     const error = await failure(subject.run('media.openPlaylist', ref, '720P', call), 'quota_exceeded');
     assert.match(error.hint ?? '', /Delete versions/);

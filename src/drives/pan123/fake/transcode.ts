@@ -7,6 +7,8 @@ const RESOLUTIONS = ['480p', '720p', '1080p'];
 const PREPARING = 1;
 const RUNNING = 2;
 const DONE = 255;
+const SEGMENT = 'segment-0';
+const PLAYLIST = `#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n${SEGMENT}.ts\n#EXT-X-ENDLIST\n`;
 /** Between two questions for an archive that is being packed, in milliseconds. */
 const PACK_MS = 10_000;
 
@@ -160,9 +162,16 @@ export function transcodeEndpoints(world: World, linkTo: (bytes: Buffer) => stri
     post('video/result', 'fileId:int!', result),
     post('m3u8_ts/download', 'fileId:int! resolution:text! type:int! tsName:text', (call) => {
       const entry = film(call);
-      const version = of(entry).find(({ resolution }) => resolution === call.values.text('resolution'));
+      const { values } = call;
+      const version = of(entry).find(({ resolution }) => resolution === values.text('resolution'));
       if (!version || statusOf(version) !== DONE) throw new Refusal(1, '转码未完成');
-      return linkUnlessFull(() => playlistUrl(entry, version));
+      const isSegment = values.int('type') === 2;
+      if (values.int('type') !== 1 && !isSegment) throw new Refusal(1, '参数错误');
+      if (isSegment !== values.has('tsName')) world.violate('the name of a segment does not go with the type');
+      if (isSegment && values.text('tsName') !== SEGMENT) throw new Refusal(1, 'ts文件不存在');
+      // A file each: what stands beside it is not there.
+      const bytes = isSegment ? `bytes of /hls/${entry.id}/${version.resolution}/${SEGMENT}.ts` : PLAYLIST;
+      return linkUnlessFull(() => linkTo(Buffer.from(bytes)));
     }),
     post('file/download', 'fileId:int!', (call) => {
       const { content } = film(call);
@@ -190,11 +199,7 @@ export function transcodeEndpoints(world: World, linkTo: (bytes: Buffer) => stri
       params: '*',
       answer: ({ path }) =>
         path.endsWith('.m3u8')
-          ? new Reply(
-              200,
-              { 'content-type': 'application/vnd.apple.mpegurl' },
-              '#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nsegment-0.ts\n#EXT-X-ENDLIST\n',
-            )
+          ? new Reply(200, { 'content-type': 'application/vnd.apple.mpegurl' }, PLAYLIST)
           : new Reply(200, { 'content-type': 'video/mp2t' }, `bytes of ${path}`),
     },
   ];
