@@ -1,6 +1,10 @@
+import { randomUUID } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
+import { Flights } from '../../lib/flights.ts';
 import type { Timer } from '../../lib/timer.ts';
+import { cancelledError } from '../../transport/faults.ts';
 import type { Transport } from '../../transport/outbound.ts';
 import type { OutboundRequest, QueryValues } from '../../transport/request.ts';
 import type { BaiduSettings, CloudServices } from '../cloud.ts';
@@ -42,6 +46,9 @@ export class BaiduClient {
   readonly root: Root;
   readonly now: () => Date;
   readonly #transport: Transport;
+  /** Questions about single entries that more may join still, by what is asked; and those that are under way. */
+  readonly #gathering = new Map<string, { readonly id: string; readonly refs: Set<string> }>();
+  readonly #questions = new Flights<ReadonlyMap<string, WireMeta>>();
 
   constructor({ id }: DriveAccount, { outbound, tokensOf, baidu, timer, clock }: CloudServices) {
     this.settings = baidu;
@@ -127,9 +134,21 @@ export class BaiduClient {
     return found;
   }
 
-  /** @throws DriveError `not_found` */
+  /** Of one entry; those that are asked for together are one question. @throws DriveError `not_found` */
   async meta(ref: string, call: CallContext, more: QueryValues = {}): Promise<WireMeta> {
-    const meta = (await this.metas([ref], call, more)).get(ref);
+    const { signal, priority = 'interactive' } = call;
+    const kind = JSON.stringify([priority, more]);
+    const known = this.#gathering.get(kind);
+    const batch = known && known.refs.size < METAS_MAX ? known : { id: randomUUID(), refs: new Set<string>() };
+    batch.refs.add(ref);
+    this.#gathering.set(kind, batch);
+    const ask = async (shared: AbortSignal): Promise<ReadonlyMap<string, WireMeta>> => {
+      await setImmediate(); // Whoever asks at the same time has asked by then.
+      if (this.#gathering.get(kind) === batch) this.#gathering.delete(kind);
+      return this.metas([...batch.refs], { signal: shared, priority }, more);
+    };
+    const leaving = (reason: unknown) => cancelledError({ provider: PROVIDER, title: TITLE }, reason);
+    const meta = (await this.#questions.join(batch.id, signal, ask, leaving)).get(ref);
     if (!meta) throw notFound();
     return meta;
   }

@@ -118,6 +118,22 @@ describe('Baidu Netdisk', { timeout: 60_000 }, () => {
       assert.match(last('filemetas')?.query.fsids ?? '', /^\[\d+(,\d+)*\]$/);
     });
 
+    it('asks for the facts of many files at once, also where each is asked for by itself', async () => {
+      const refs = Array.from({ length: 101 }, (_, index) => seed(`/${index}.jpg`));
+      const leaver = new AbortController();
+      const left = subject.run('media.thumbnails', refs[7] ?? '', { signal: leaver.signal });
+      const all = Promise.allSettled(refs.map((ref) => subject.run('media.thumbnails', ref, call)));
+      const gone = subject.run('media.thumbnails', '99', call);
+      leaver.abort();
+      await failure(left, 'cancelled');
+      await failure(gone, 'not_found');
+      const results = await all;
+      assert.ok(results.every((result) => result.status === 'fulfilled' && result.value.length === 5));
+      assert.equal(baidu.fake.count('filemetas'), 2);
+      await subject.run('media.info', refs[0] ?? '', call);
+      assert.equal(last('filemetas')?.query.needmedia, '1');
+    });
+
     it('leaves nothing out when entries go and come between pages', async () => {
       for (let index = 0; index < 30; index += 1) baidu.fake.seedFolder(baidu.user, `${ROOT}/l/${index + 100}`);
       const list = (cursor: string | null) => subject.run('list', refOf('/l'), {}, { cursor, limit: 10 }, call);
