@@ -33,6 +33,7 @@ import { Audit } from './services/audit.ts';
 import { Batches } from './services/batches.ts';
 import { Changes } from './services/changes.ts';
 import { Copies } from './services/copies.ts';
+import { CopyPlans } from './services/copy-plans.ts';
 import { DirectLinks } from './services/direct-links.ts';
 import { Downloads } from './services/downloads.ts';
 import { Drives } from './services/drives.ts';
@@ -231,7 +232,8 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     },
   });
   const transfers = new Transfers({ ...config, storage, clock, works });
-  const copies = new Copies({ accounts, entries, works, clock, log });
+  const copies = new Copies({ works, clock });
+  const copyPlans = new CopyPlans({ entries, log });
   const editing = new Editing({ accounts, entries, idempotency, transfers, copies, clock, log });
   const tokenKey = uploadTokenKey(jwtKeys);
   const planner = new UploadPlanner({ works, transfers, entries, idempotency });
@@ -317,7 +319,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     credentialLinks,
     entries,
     editing,
-    copies,
+    copyPlans,
     search,
     changes,
     idempotency,

@@ -101,6 +101,8 @@ export interface FileMeasure {
 /** What presence of a method cannot say. Each number with its source, in the driver's README. */
 export interface Capabilities {
   readonly nameBytesMax: number;
+  /** Throws `invalid_argument` for a name that the provider would refuse, or change. Absent: it takes what PanQL takes. */
+  readonly checkName?: (name: string) => void;
   readonly caseSensitive: boolean;
   readonly fileBytesMax: number | null;
   readonly listPageMax: number;

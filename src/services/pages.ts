@@ -112,3 +112,17 @@ function cursorBehind<Item>(page: Page<Item>, place: Place, index: number): stri
   if (isLast && page.nextCursor !== null) return encodeCursor([page.nextCursor]);
   return encodeCursor([place.cursor, index + 1, place.size]);
 }
+
+/** A page of what is in memory; the cursor is the place in it. @throws InvalidInputError when `after` is no such place. */
+export function slicePage<Item>(all: readonly Item[], { limit, after }: PageQuery): ItemPage<Item> {
+  if (after !== null && !/^\d{1,9}$/.test(after)) {
+    throw InvalidInputError.at('after', 'must be a cursor that this list gave');
+  }
+  const start = after === null ? 0 : Number(after) + 1;
+  const items = all.slice(start, start + limit);
+  return {
+    items,
+    cursors: cursorsOf(items.length, (index) => String(start + index)),
+    hasNextPage: start + items.length < all.length,
+  };
+}

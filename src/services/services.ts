@@ -4,7 +4,7 @@ import type { DownloadAllowances } from './allowance.ts';
 import type { Audit } from './audit.ts';
 import type { Batches } from './batches.ts';
 import type { Changes } from './changes.ts';
-import type { Copies } from './copies.ts';
+import type { CopyPlans } from './copy-plans.ts';
 import type { DirectLinks } from './direct-links.ts';
 import type { Downloads } from './downloads.ts';
 import type { Drives } from './drives.ts';
@@ -48,7 +48,7 @@ export interface Services {
   readonly credentialLinks: CredentialLinks;
   readonly entries: Entries;
   readonly editing: Editing;
-  readonly copies: Copies;
+  readonly copyPlans: CopyPlans;
   readonly search: Search;
   readonly changes: Changes;
   readonly idempotency: Idempotency;

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { type Capabilities, HASH_ALGORITHMS, type HashAlgorithm, type Hashes } from '../drives/driver.ts';
+import { DriveError } from '../drives/errors.ts';
 import { type InputIssue, InvalidInputError, TooLargeError } from '../lib/errors.ts';
 import { entryNameFault } from '../lib/names.ts';
 import { CONFLICT_POLICIES, type ConflictPolicy } from '../storage/entities/transfer.ts';
@@ -48,13 +49,19 @@ export function checkPlan(name: string | null, sizeBytes: number | null, issues:
 export function checkFits(
   name: string | null,
   sizeBytes: number | null,
-  { fileBytesMax, nameBytesMax }: Capabilities,
+  { fileBytesMax, nameBytesMax, checkName }: Capabilities,
 ): void {
   const most = Math.min(fileBytesMax ?? UPLOAD_BYTES_MAX, UPLOAD_BYTES_MAX);
   if (sizeBytes !== null && sizeBytes > most)
     throw new TooLargeError(`A file on this drive can have at most ${most} bytes.`);
   if (name !== null && Buffer.byteLength(name) > nameBytesMax) {
     throw InvalidInputError.at('input.name', `must be at most ${nameBytesMax} bytes in UTF-8 on this drive`);
+  }
+  try {
+    if (name !== null) checkName?.(name);
+  } catch (error) {
+    if (!(error instanceof DriveError)) throw error;
+    throw InvalidInputError.at('input.name', error.message);
   }
 }
 

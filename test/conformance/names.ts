@@ -91,6 +91,9 @@ export function namesSuite(drive: Subject): void {
   }
 
   async function refuses(name: string): Promise<void> {
+    // Where it is asked before, it answers as the act does.
+    const { checkName } = drive.driver.capabilities;
+    if (checkName) assert.throws(() => checkName(name), { category: 'invalid_argument' });
     const parent = await drive.newFolder();
     const other = await drive.run('createFolder', parent.ref, 'other', call);
     await failure(drive.run('createFolder', parent.ref, name, call), 'invalid_argument');

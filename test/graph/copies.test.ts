@@ -21,9 +21,6 @@ const DETAIL = `query ($id: ID!) { node(id: $id) { ... on Transfer {
   kind state route routeReason verification bytesTotal bytesDone estimatedSecondsLeft entry { name } source { name }
   itemCounts { total succeeded failed cancelled } error { code message retryable }
   items(first: 100) { nodes { id name itemPath state error { code } } } } } }`;
-const PLAN = `query ($entries: [EntryRef!]!, $destination: EntryRef!, $onConflict: ConflictPolicy) {
-  planCopy(entries: $entries, destination: $destination, onConflict: $onConflict) {
-    route fallback routeReason bytesThroughServer providerCalls conflict { name } error { code } source { name } } }`;
 
 describe('copies and moves between drives', () => {
   let app: TestApp;
@@ -269,25 +266,6 @@ describe('copies and moves between drives', () => {
     const own = await run(COPY, { entries: [file(a, ref)], destination: folder(c) });
     await ended(own);
     assert.equal((await ask(DETAIL, { id: own.transfer.id }, other)).node, null);
-  });
-
-  test('a plan says before what a copy takes, what is in the way, and what cannot work', async () => {
-    const entries = [
-      file(a, net.account(a).put('plain.bin', 'abc')),
-      file(a, net.account(a).put('taken.txt', 'x')),
-      folder(a, putTree()),
-      file(a, 'nothing'),
-    ];
-    cloud.account(c).put('taken.txt', 'y');
-    const before = cloud.account(c).tree();
-    const [plain, taken, tree, nothing] = (await ask(PLAN, { entries, destination: folder(c) })).planCopy;
-    assert.deepEqual([plain.route, plain.fallback, plain.bytesThroughServer], ['INSTANT', 'SLICED', 3]);
-    assert.deepEqual([taken.conflict.name, taken.error.code], ['taken.txt', 'ALREADY_EXISTS']);
-    assert.deepEqual([tree.route, tree.bytesThroughServer, tree.error], [null, null, null]);
-    assert.deepEqual([nothing.source, nothing.error.code], [null, 'NOT_FOUND']);
-    const [across] = (await ask(PLAN, { entries: entries.slice(0, 1), destination: folder(b) })).planCopy;
-    assert.deepEqual([across.route, across.bytesThroughServer, across.providerCalls], ['SERVER_SIDE', 0, 1]);
-    assert.deepEqual(cloud.account(c).tree(), before, 'nothing was changed to find out');
   });
 
   test('a transfer waits while its account must be authorized again, and goes on by itself', async () => {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type {
+  Capabilities,
   DriveDefinition,
   DriveEntry,
   Driver,
@@ -24,6 +25,8 @@ export interface ByteDriveOptions {
   readonly pageMax?: number;
   /** Default 64 KiB. */
   readonly sliceBytes?: number;
+  /** What else it says of itself. */
+  readonly capabilities?: Partial<Capabilities>;
 }
 
 interface Node {
@@ -48,6 +51,7 @@ export function byteDrive({
   copiesAcross = false,
   pageMax = 100,
   sliceBytes = 64 * 1024,
+  capabilities = {},
 }: ByteDriveOptions = {}) {
   const accounts = new Map<string, ByteAccount>();
   const sessions = new Map<string, Map<number, Buffer>>();
@@ -106,6 +110,7 @@ export function byteDrive({
         listPageMax: pageMax,
         hashes,
         sorts: [],
+        ...capabilities,
       },
       rootRef: ROOT,
       async list(folderRef, { kind }, { cursor, limit }) {

@@ -9,6 +9,7 @@ import { createLinking } from './linking.ts';
 import { createListing } from './listing.ts';
 import { createMedia } from './media.ts';
 import { createMediaLists } from './media-lists.ts';
+import { checkName } from './names.ts';
 import { createPlaylists } from './playlists.ts';
 import { createProfile } from './profile.ts';
 import { createRecycleBin } from './recycling.ts';
@@ -20,6 +21,7 @@ import { ROOT_REF } from './wire.ts';
 
 const CAPABILITIES: Capabilities = {
   nameBytesMax: NAME_BYTES_MAX,
+  checkName,
   caseSensitive: true,
   fileBytesMax: FILE_BYTES_LIMIT,
   listPageMax: LIST_PAGE_MAX,

@@ -8,6 +8,7 @@ import { ERROR_CODES, PROVIDER, TITLE } from './errors.ts';
 import { createLinking } from './linking.ts';
 import { createListing } from './listing.ts';
 import { createMedia } from './media.ts';
+import { checkName } from './names.ts';
 import { createOffline } from './offline.ts';
 import { createProfile } from './profile.ts';
 import { createRecycleBin } from './recycling.ts';
@@ -17,6 +18,7 @@ import { ROOT_REF } from './wire.ts';
 
 const CAPABILITIES: Capabilities = {
   nameBytesMax: NAME_BYTES_MAX,
+  checkName,
   caseSensitive: true,
   // By membership, and written nowhere.
   fileBytesMax: null,

@@ -10,7 +10,7 @@ import { createListing } from './listing.ts';
 import { createMedia } from './media.ts';
 import { createMediaDownloads } from './media-downloads.ts';
 import { createMediaPlaylists } from './media-playlists.ts';
-import { NAME_CHARACTERS_MAX } from './names.ts';
+import { checkName, NAME_CHARACTERS_MAX } from './names.ts';
 import { createOffline } from './offline.ts';
 import { createProfile } from './profile.ts';
 import { createRecycleBin } from './recycling.ts';
@@ -22,6 +22,7 @@ import { ROOT_REF } from './wire.ts';
 
 const CAPABILITIES: Capabilities = {
   nameBytesMax: NAME_CHARACTERS_MAX,
+  checkName,
   caseSensitive: true,
   fileBytesMax: FILE_BYTES_MAX,
   listPageMax: LIST_PAGE_MAX,
