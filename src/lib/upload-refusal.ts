@@ -10,6 +10,8 @@ export type UploadRefusal =
   | 'paused'
   /** Another connection is sending, and does not stop; or this one had to make room for another. */
   | 'locked'
+  /** Its bytes so far are at another host, which is alive. */
+  | 'elsewhere'
   /** All its bytes are here: nothing more is taken, and nothing is taken back. */
   | 'finished'
   /** The bytes do not begin where those that are here end. */

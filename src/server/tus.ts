@@ -23,13 +23,14 @@ export class TusError extends Error {
   }
 }
 
-/** What each refusal is in HTTP. tus-js-client asks for the offset and goes on after 409 and 423, and gives up after the rest. */
+/** What each refusal is in HTTP. tus-js-client asks for the offset and goes on after 409, 423 and 5xx, and gives up after the rest. */
 export const REFUSAL_STATUSES: Readonly<Record<UploadRefusal, number>> = {
   unknown: 404,
   gone: 410,
   ended: 403,
   paused: 423,
   locked: 423,
+  elsewhere: 503,
   finished: 409,
   offset: 409,
   tooLarge: 413,

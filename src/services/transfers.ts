@@ -165,9 +165,9 @@ export class Transfers {
    */
   async retry(viewer: Viewer, id: string): Promise<TransferView> {
     const row = await this.#own(viewer, id);
-    const { store, spool, watch } = this.#works;
+    const { store, watch } = this.#works;
     const isFolder = row.listing != null;
-    const isHere = row.bytesTotal != null && !isFolder && (await spool.size(id)) === row.bytesTotal;
+    const isHere = !isFolder && (await this.#hasBytes(row));
     if (row.state === 'FAILED' && !isHere && !isAcquired(row.source)) {
       throw new ConflictError('The bytes of this transfer are no longer here. Upload the file again.');
     }
@@ -182,6 +182,13 @@ export class Transfers {
     });
     if (!queued) throw await this.#refusal('retry', row);
     return watch.view(queued);
+  }
+
+  /** Whether its bytes are here; or with another host, which kept them for a retry. */
+  async #hasBytes(row: Transfer): Promise<boolean> {
+    const { spool, keptElsewhere } = this.#works;
+    if (row.bytesTotal != null && (await spool.size(row.id)) === row.bytesTotal) return true;
+    return !isAcquired(row.source) && row.expiresAt != null && (await keptElsewhere(row));
   }
 
   /**

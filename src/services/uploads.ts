@@ -212,6 +212,7 @@ export class Uploads {
       ...row,
       state: 'QUEUED',
       phase: 'HASHING',
+      spoolId: works.spool.id,
       bytesDone: row.bytesTotal ?? 0,
       expiresAt: addMs(clock.now(), STATE_DEADLINES_MS.QUEUED),
     });

@@ -21,6 +21,7 @@ import {
   STRETCHED_MAX_MS,
 } from './states.ts';
 import type { TransferStore } from './store.ts';
+import { BytesGoneError } from './strategy.ts';
 import type { Outcome } from './work.ts';
 
 export interface EndingsParts {
@@ -167,7 +168,10 @@ const BEGUN_ANEW = { phase: 'RECEIVING', bytesDone: 0, bytesSent: 0, spoolHashes
 
 /** Bytes that were not those of the source may be, when they are fetched once more: it may just have changed. */
 const mayBeginAnew = ({ source, attempts, entryRef }: Transfer, failure: DomainError): boolean =>
-  failure instanceof IntegrityError && isAcquired(source) && attempts === 1 && entryRef == null;
+  failure instanceof IntegrityError &&
+  isAcquired(source) &&
+  (attempts === 1 || failure instanceof BytesGoneError) &&
+  entryRef == null;
 
 /** Where the next try begins. What the drive may have done is looked for first. */
 function phaseToGoOnWith({ phase, route, listing, entryRef }: Transfer, error: unknown): TransferPhase {

@@ -10,6 +10,7 @@ import { ACQUIRE_LIMITS, type AcquireLimits } from './acquire.ts';
 import { ClaimLostError } from './delivery.ts';
 import { Endings } from './endings.ts';
 import { ATTEMPTS_MAX } from './failures.ts';
+import type { Neighbours } from './neighbours.ts';
 import type { ProgressBoard, ProgressTrack } from './progress.ts';
 import type { SlotLimits } from './queue.ts';
 import type { Sources } from './sources.ts';
@@ -42,6 +43,7 @@ const PARK_WAIT_MS = 5_000;
 export interface EngineParts {
   readonly store: TransferStore;
   readonly spool: Spool;
+  readonly neighbours: Neighbours;
   readonly bus: EventBus;
   readonly clock: Clock;
   readonly log: Logger;
@@ -139,7 +141,8 @@ export class Engine {
       while (this.#again && !this.#closed) {
         this.#again = false;
         while (!this.#closed && this.#jobs.size < this.#limits.runningMax) {
-          const row = await this.#parts.store.claim({ ...this.#limits, owner: this.#parts.owner });
+          const { store, owner, neighbours } = this.#parts;
+          const row = await store.claim({ ...this.#limits, owner, reach: await neighbours.reach() });
           if (!row) break;
           this.#begin(row);
         }

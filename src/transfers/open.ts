@@ -11,6 +11,7 @@ import { Engine } from './engine.ts';
 import { entrySource } from './entry-source.ts';
 import { createFreeing, freeItems } from './freeing.ts';
 import { Journal } from './journal.ts';
+import { isKeptElsewhere, Neighbours } from './neighbours.ts';
 import { ProgressBoard } from './progress.ts';
 import { Receiver } from './receiver.ts';
 import type { Sources } from './sources.ts';
@@ -40,6 +41,8 @@ export interface TransferWorks {
   readonly spool: Spool;
   readonly receiver: Receiver;
   readonly watch: Watch;
+  /** Whether the bytes of a transfer may be at another host, which is alive or may come back. */
+  keptElsewhere(row: Transfer): Promise<boolean>;
   /** Tells whoever is at work on a paused transfer to stop. */
   stop(transferId: string): void;
   /** Frees what a transfer that was given up holds: its worker, its file, its session at the provider. Never rejects. */
@@ -56,15 +59,17 @@ export async function openTransfers(options: TransferOptions): Promise<TransferW
   const { storage, events: bus, clock, log, openDrive, uploadExpiryMs: expiryMs } = options;
   const owner = `${hostname().slice(0, 32)}/${process.pid}/${newToken(6)}`;
   const spool = await Spool.open(join(options.dataDir, 'spool'));
+  const neighbours = new Neighbours(spool.id, storage, clock);
+  await neighbours.start(log);
   const store = new TransferStore(storage, bus, clock);
   // SQLite is one process's at a time: whatever is held is held by nobody.
   if (storage.dialect === 'sqlite') await store.releaseAll();
   const journal = new Journal(storage);
   const progress = new ProgressBoard(bus);
-  const receiver = new Receiver({ store, spool, bus, clock, progress, owner, expiryMs });
+  const receiver = new Receiver({ store, spool, neighbours, bus, clock, progress, owner, expiryMs });
   const free = createFreeing({ spool, openDrive, log });
   const sources: Sources = { ...options.sources, entry: entrySource(openDrive) };
-  const engine = new Engine({ store, spool, bus, clock, log, progress, owner, openDrive, sources, free });
+  const engine = new Engine({ store, spool, neighbours, bus, clock, log, progress, owner, openDrive, sources, free });
   const discard = async (row: Transfer): Promise<void> => {
     void bus.publish('transfer.control', { transferId: row.id, action: 'cancel' });
     await free(row);
@@ -78,11 +83,16 @@ export async function openTransfers(options: TransferOptions): Promise<TransferW
     watch: new Watch({ store, journal, bus, progress }),
     stop: (transferId) => void bus.publish('transfer.control', { transferId, action: 'pause' }),
     discard,
-    sweep: () => sweeper.sweep(),
+    keptElsewhere: async (row) => isKeptElsewhere(row, await neighbours.reach()),
+    sweep: async () => {
+      await sweeper.sweep();
+      await neighbours.sweep();
+    },
     start: () => engine.start(),
     close: async () => {
       await receiver.close();
       await engine.close();
+      neighbours.close();
     },
   };
 }

@@ -2,6 +2,7 @@ import { LockMode } from '@mikro-orm/core';
 import { Transfer } from '../storage/entities/transfer.ts';
 import { TransferBatch } from '../storage/entities/transfer-batch.ts';
 import type { EntityManager } from '../storage/orm.ts';
+import { type Reach, withinReach } from './neighbours.ts';
 
 /** How many transfers may run at once. Several processes may pass a limit by what they claim in the same moment. */
 export interface SlotLimits {
@@ -9,6 +10,11 @@ export interface SlotLimits {
   readonly runningPerUserMax: number;
   /** At one account: so many hang when its provider does, and no more. */
   readonly runningPerAccountMax: number;
+}
+
+/** What a process may run. */
+export interface RunLimits extends SlotLimits {
+  readonly reach: Reach;
 }
 
 /**
@@ -21,24 +27,24 @@ const WAITING_PER_TREE_MAX = 20;
  * The transfer to work on next, its row locked: one whose worker died before those that wait, and of these the ones that
  * somebody waits for before the many. Rows that another claimer has locked are passed over.
  */
-export async function nextToRun(em: EntityManager, now: Date, limits: SlotLimits): Promise<Transfer | null> {
-  const abandoned = await nextAbandoned(em, now);
+export async function nextToRun(em: EntityManager, now: Date, limits: RunLimits): Promise<Transfer | null> {
+  const abandoned = await nextAbandoned(em, now, limits.reach);
   if (abandoned) return abandoned;
   const users = await busyUsers(em, now, limits.runningPerUserMax);
   const accounts = [...(await busyAccounts(em, now, limits.runningPerAccountMax)), ...(await parkedAccounts(em))];
   const trees = await busyTrees(em, now);
   for (const batches = await fullBatches(em); ; ) {
-    const row = await nextQueued(em, now, { users, accounts, trees, batches });
+    const row = await nextQueued(em, now, { users, accounts, trees, batches, reach: limits.reach });
     if (row?.batchId == null || (await hasPlace(em, row.batchId))) return row;
     batches.push(row.batchId);
   }
 }
 
 /** A running transfer whose worker died. */
-const nextAbandoned = (em: EntityManager, now: Date): Promise<Transfer | null> =>
+const nextAbandoned = (em: EntityManager, now: Date, reach: Reach): Promise<Transfer | null> =>
   em.findOne(
     Transfer,
-    { state: 'RUNNING', leaseUntil: { $lt: now } },
+    { state: 'RUNNING', leaseUntil: { $lt: now }, $and: withinReach(reach) },
     { orderBy: { leaseUntil: 'asc' }, lockMode: LockMode.PESSIMISTIC_PARTIAL_WRITE, disableIdentityMap: true },
   );
 
@@ -48,16 +54,18 @@ interface Excluded {
   readonly accounts: readonly string[];
   readonly trees: readonly string[];
   readonly batches: readonly string[];
+  readonly reach: Reach;
 }
 
 async function nextQueued(em: EntityManager, now: Date, excluded: Excluded): Promise<Transfer | null> {
-  const { users, accounts, trees, batches } = excluded;
+  const { users, accounts, trees, batches, reach } = excluded;
   const [row] = await em.find(
     Transfer,
     {
       state: 'QUEUED',
       runAfter: { $lte: now },
       $and: [
+        ...withinReach(reach),
         ...(users.length > 0 ? [{ userId: { $nin: [...users] } }] : []),
         ...(accounts.length > 0 ? [{ accountId: { $nin: [...accounts] } }] : []),
         ...(accounts.length > 0

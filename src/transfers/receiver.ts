@@ -8,6 +8,7 @@ import { UploadRefusedError } from '../lib/upload-refusal.ts';
 import type { Transfer } from '../storage/entities/transfer.ts';
 import { Hasher } from './hasher.ts';
 import { Inflow } from './inflow.ts';
+import { isReceivedElsewhere, type Neighbours } from './neighbours.ts';
 import type { ProgressBoard } from './progress.ts';
 import type { Spool } from './spool.ts';
 import { STATE_DEADLINES_MS } from './states.ts';
@@ -37,6 +38,7 @@ export interface ReceiveRequest {
 export interface ReceiverParts {
   readonly store: TransferStore;
   readonly spool: Spool;
+  readonly neighbours: Neighbours;
   readonly bus: EventBus;
   readonly clock: Clock;
   readonly progress: ProgressBoard;
@@ -152,22 +154,28 @@ export class Receiver {
   }
 
   async #claim(id: string, uploadTokenHash: string): Promise<Transfer> {
-    const { store, bus, owner } = this.#parts;
+    const { store, bus, owner, clock, neighbours } = this.#parts;
     for (let waitedMs = 0; waitedMs < TAKEOVER_WAIT_MS; waitedMs += TAKEOVER_POLL_MS) {
-      const claimed = await store.uploads.claimReceiving(id, owner);
+      const reach = await neighbours.reach();
+      const claimed = await store.uploads.claimReceiving(id, owner, reach);
       if (claimed) return claimed;
       const now = await this.#find(uploadTokenHash);
       if (now.state !== 'WAITING') throw refusalOf(now);
+      // Nothing is asked of the connection that sends there: it is where it should be.
+      if (isReceivedElsewhere(now, reach, clock.now())) throw elsewhere();
       if (waitedMs === 0) void bus.publish('transfer.control', { transferId: id, action: 'release' });
       await delay(TAKEOVER_POLL_MS);
     }
     throw locked();
   }
 
-  /** The row with the offset that its file really has: less than recorded only if the file was lost or restored. */
+  /** The row with the offset that its file really has: less than recorded only if the file, or the host that had it, was lost. */
   async #settle(row: Transfer): Promise<Transfer> {
     const size = (await this.#parts.spool.size(row.id)) ?? 0;
-    if (size < row.bytesDone) row.bytesDone = size;
+    if (size < row.bytesDone) {
+      row.bytesDone = size;
+      await this.#parts.store.update(row.id, 'WAITING', row.fence, { bytesDone: size });
+    }
     return row;
   }
 
@@ -253,6 +261,12 @@ const locked = (): UploadRefusedError =>
   new UploadRefusedError(
     'locked',
     'Another request is sending to this upload, or has taken it over. Ask for its offset.',
+  );
+
+const elsewhere = (): UploadRefusedError =>
+  new UploadRefusedError(
+    'elsewhere',
+    'Another server has what came of this upload so far. Send the request again; it should reach that one.',
   );
 
 function refusalOf({ state }: Transfer): UploadRefusedError {

@@ -102,6 +102,7 @@ const EMPTY_ROW = {
   bytesDone: 0,
   bytesReceived: 0,
   bytesSent: 0,
+  spoolId: null,
   uploadTokenHash: null,
   uploadMetadata: null,
   driverSession: null,

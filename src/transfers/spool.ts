@@ -1,8 +1,24 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, stat, statfs, unlink } from 'node:fs/promises';
+import {
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  statfs,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
+import { ConfigError } from '../lib/errors.ts';
+import { isRowId, newId } from '../lib/ids.ts';
 
 const SUFFIX = '.part';
+/** What the file is called that names the spool, beside its folder. */
+const ID_SUFFIX = '.id';
 /** Names are ids of rows, which are UUIDs: nothing that a client chooses becomes part of a path. */
 const TRANSFER_ID = /^[0-9a-f-]{36}$/;
 
@@ -16,18 +32,21 @@ export interface SpooledPart {
 
 /**
  * The folder of bytes that came in and are not yet in a drive: one file for each transfer. Several processes may share it;
- * who may write to a file is settled by the lease in the transfer's row.
+ * who may write to a file is settled by the lease in the transfer's row. It has a name, for those that do not share it.
  */
 export class Spool {
+  /** The same for all who share the folder. */
+  readonly id: string;
   readonly #folder: string;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, id: string) {
     this.#folder = folder;
+    this.id = id;
   }
 
   static async open(folder: string): Promise<Spool> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    return new Spool(folder);
+    return new Spool(folder, await idOf(folder));
   }
 
   path(transferId: string): string {
@@ -134,6 +153,28 @@ export class Spool {
   }
 }
 
+/** Of two processes that name a new spool at once, one is the first: a name is there whole or not at all. */
+async function idOf(folder: string): Promise<string> {
+  const path = folder + ID_SUFFIX;
+  const draft = `${path}.${newId()}`;
+  try {
+    await writeFile(draft, newId(), { mode: 0o600, flush: true });
+    await link(draft, path).catch(async (error) => {
+      // There is one already. Or the file system knows no links: then two that start at once may have two names for now.
+      if (!(await stat(path).catch(unlessMissing))) await rename(draft, path);
+      else if (error.code !== 'EEXIST') throw error;
+    });
+  } finally {
+    await unlink(draft).catch(unlessMissing);
+  }
+  const id = (await readFile(path, 'utf8')).trim();
+  if (!isRowId(id))
+    throw new ConfigError(
+      `The file ${path} is damaged. Remove it: transfers of which only this host has the bytes are then lost.`,
+    );
+  return id;
+}
+
 /** Writes one file from an offset on. */
 export class SpoolWriter {
   readonly #handle: FileHandle;
@@ -176,6 +217,10 @@ function behind(chunks: readonly Uint8Array[], bytes: number): Uint8Array[] {
     skip -= chunk.length - rest.length;
     return rest.length > 0 ? [rest] : [];
   });
+}
+
+function unlessMissing(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
 }
 
 const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';

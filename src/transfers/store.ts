@@ -4,7 +4,8 @@ import { addMs, type Clock } from '../lib/clock.ts';
 import { Account } from '../storage/entities/account.ts';
 import { Transfer, type TransferState } from '../storage/entities/transfer.ts';
 import type { EntityManager, Storage } from '../storage/orm.ts';
-import { nextToRun, type SlotLimits } from './queue.ts';
+import { ALONE, type Reach } from './neighbours.ts';
+import { nextToRun, type RunLimits, type SlotLimits } from './queue.ts';
 import { Retention } from './retention.ts';
 import { Announcer, type NewTransfer, newRow, nextFence, nextRevision, rowOf, type TransferChanges } from './rows.ts';
 import { SliceStore } from './slice-store.ts';
@@ -21,6 +22,7 @@ export const LEASE_MS = 30_000;
 
 export interface ClaimLimits extends SlotLimits {
   readonly owner: string;
+  readonly reach?: Reach;
 }
 
 /**
@@ -169,10 +171,10 @@ export class TransferStore {
   }
 
   /** The next transfer that can run, now running under `owner`; null when there is none. */
-  async claim({ owner, ...limits }: ClaimLimits): Promise<Transfer | null> {
+  async claim({ owner, reach = ALONE, ...limits }: ClaimLimits): Promise<Transfer | null> {
     const now = this.#clock.now();
     const claimed = await this.#storage.transaction(async (em) => {
-      const candidate = await this.#nextFree(em, now, limits);
+      const candidate = await this.#nextFree(em, now, { ...limits, reach });
       if (!candidate) return null;
       await em.nativeUpdate(
         Transfer,
@@ -181,6 +183,7 @@ export class TransferStore {
           state: stateAfter('claim'),
           leaseOwner: owner,
           leaseUntil: addMs(now, LEASE_MS),
+          spoolId: reach.spoolId,
           attempts: raw('attempts + 1'),
           attemptsStuck: raw('attempts_stuck + 1'),
           startedAt: candidate.startedAt ?? now,
@@ -196,7 +199,7 @@ export class TransferStore {
   }
 
   /** The next to run, passing over items whose tree was held or ended. */
-  async #nextFree(em: EntityManager, now: Date, limits: SlotLimits): Promise<Transfer | null> {
+  async #nextFree(em: EntityManager, now: Date, limits: RunLimits): Promise<Transfer | null> {
     for (;;) {
       const candidate = await nextToRun(em, now, limits);
       const instead = candidate && (await heldBack(em, candidate, now));

@@ -34,6 +34,7 @@ async function send(delivery: Delivery, hashes: Hashes & { readonly SHA256: stri
     return { entry: await driver.adopt(plan, file, call), route: 'STREAMED', reason: sending.reason, hashes };
   }
 
+  if ((await spool.size(row.id)) === null) throw new BytesGoneError(); // No try before has made the entry.
   if (driver.instantUpload) {
     await keep(delivery, { phase: 'NEGOTIATING' });
     const entry = await driver.instantUpload(plan, call);
@@ -46,6 +47,13 @@ async function send(delivery: Delivery, hashes: Hashes & { readonly SHA256: stri
   return { ...sent, reason: sent.route === 'INSTANT' ? HIT : sending.reason, hashes };
 }
 
+/** The bytes that came in are not here: the file was lost, or the host that has it. */
+export class BytesGoneError extends IntegrityError {
+  constructor() {
+    super('The bytes of this upload are gone. Send them again.');
+  }
+}
+
 const HIT = 'The drive had the bytes already, and was asked by their hash.';
 
 /** The hashes of the spooled bytes, those of them computed now that were not while the bytes came in. */
@@ -54,7 +62,7 @@ async function verifiedHashes(delivery: Delivery): Promise<Hashes & { readonly S
   const size = await spool.size(row.id);
   const committing = row.phase === COMMIT_PHASE && row.spoolHashes != null;
   // A drive that took the file over just before a crash has it at its own place.
-  if (size === null && !committing) throw new IntegrityError('The bytes of this upload are gone. Send them again.');
+  if (size === null && !committing) throw new BytesGoneError();
   if (size !== null && size !== row.bytesTotal) {
     throw new IntegrityError(`${size} bytes are here where ${row.bytesTotal} were promised. Send the file again.`);
   }

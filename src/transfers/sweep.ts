@@ -110,7 +110,9 @@ export class Sweeper {
     const old = (await spool.parts()).filter(({ modifiedAt }) => modifiedAt < addMs(now, -STRAY_MS));
     for (let start = 0; start < old.length; start += BATCH) {
       const batch = old.slice(start, start + BATCH).map(({ transferId }) => transferId);
-      const needed = new Set((await store.findMany(batch)).filter(needsBytes).map(({ id }) => id));
+      const needed = new Set(
+        (await store.findMany(batch)).filter((row) => needsBytes(row, spool.id)).map(({ id }) => id),
+      );
       for (const transferId of batch.filter((id) => !needed.has(id))) {
         await spool.remove(transferId);
         log.info({ transferId }, 'a forgotten file of the spool was removed');
@@ -121,6 +123,9 @@ export class Sweeper {
 
 const PARKED = 'The account must be authorized again: link it once more, and the transfer goes on.';
 
-/** Whether somebody may still ask for the transfer's file. A failed one's is kept for a retry, until its deadline. */
-const needsBytes = ({ state, expiresAt }: Transfer): boolean =>
-  !isFinal(state) || (state === 'FAILED' && expiresAt !== null);
+/**
+ * Whether somebody may still ask for the transfer's file in this spool: not when another host began it anew. A failed one's
+ * is kept for a retry, until its deadline.
+ */
+const needsBytes = ({ state, expiresAt, spoolId }: Transfer, mine: string): boolean =>
+  (spoolId == null || spoolId === mine) && (!isFinal(state) || (state === 'FAILED' && expiresAt !== null));

@@ -1,6 +1,7 @@
 import { addMs, type Clock } from '../lib/clock.ts';
 import { Transfer } from '../storage/entities/transfer.ts';
 import type { Storage } from '../storage/orm.ts';
+import { ALONE, type Reach, receivable } from './neighbours.ts';
 import { nextFence } from './rows.ts';
 
 /**
@@ -55,8 +56,11 @@ export class UploadStore {
     return grantId === null || Number(row?.grants) > 0 ? 'granted' : 'ended';
   }
 
-  /** The right to write to an upload's file: one connection of one process at a time. Null while another has it. */
-  async claimReceiving(id: string, owner: string): Promise<Transfer | null> {
+  /**
+   * The right to write to an upload's file: one connection of one process at a time. Null while another has it, or bytes of
+   * it are at another host.
+   */
+  async claimReceiving(id: string, owner: string, reach: Reach = ALONE): Promise<Transfer | null> {
     const now = this.#clock.now();
     return this.#storage.transaction(async (em) => {
       const count = await em.nativeUpdate(
@@ -65,8 +69,9 @@ export class UploadStore {
           id,
           state: 'WAITING',
           $or: [{ leaseOwner: null }, { leaseOwner: owner }, { leaseUntil: { $lt: now } }],
+          $and: receivable(reach),
         },
-        { leaseOwner: owner, leaseUntil: addMs(now, RECEIVE_LEASE_MS), ...nextFence() },
+        { leaseOwner: owner, leaseUntil: addMs(now, RECEIVE_LEASE_MS), spoolId: reach.spoolId, ...nextFence() },
       );
       return count === 0 ? null : em.findOneOrFail(Transfer, { id }, { disableIdentityMap: true });
     });

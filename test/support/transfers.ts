@@ -15,6 +15,7 @@ import { Engine, type EngineParts } from '../../src/transfers/engine.ts';
 import { entrySource } from '../../src/transfers/entry-source.ts';
 import { createFreeing } from '../../src/transfers/freeing.ts';
 import { Journal } from '../../src/transfers/journal.ts';
+import { Neighbours } from '../../src/transfers/neighbours.ts';
 import { ProgressBoard } from '../../src/transfers/progress.ts';
 import { Receiver } from '../../src/transfers/receiver.ts';
 import type { NewTransfer } from '../../src/transfers/rows.ts';
@@ -47,6 +48,7 @@ export interface TransferParts {
   readonly bus: EventBus;
   readonly clock: TestClock;
   readonly spool: Spool;
+  readonly neighbours: Neighbours;
   readonly store: TransferStore;
   readonly journal: Journal;
   readonly progress: ProgressBoard;
@@ -68,17 +70,20 @@ export interface TransferBench {
   readonly spoolFolder: string;
   /** A second process on the same database and spool, with a bus of its own where `apart`. */
   another(apart?: boolean): Promise<TransferParts>;
+  /** A process on another host: on the same database and bus, with a spool of its own. */
+  elsewhere(): Promise<TransferParts>;
   close(): Promise<void>;
 }
 
 export async function openTransferBench(database: DatabaseUnderTest): Promise<TransferBench> {
   const { storage, close } = await database.open();
-  const folder = await mkdtemp(join(tmpdir(), 'panql-spool-'));
+  const base = await mkdtemp(join(tmpdir(), 'panql-spool-'));
+  const folder = join(base, 'spool');
   const clock = new TestClock();
   const bus = await Hub.open(log);
   const closing: (() => Promise<void>)[] = [() => bus.close()];
-  const make = async (itsBus: EventBus): Promise<TransferParts> => {
-    const parts = await makeParts(storage, itsBus, clock, folder);
+  const make = async (itsBus: EventBus, spool = folder): Promise<TransferParts> => {
+    const parts = await makeParts(storage, itsBus, clock, spool);
     closing.unshift(parts.close);
     return parts;
   };
@@ -86,10 +91,11 @@ export async function openTransferBench(database: DatabaseUnderTest): Promise<Tr
     parts: await make(bus),
     spoolFolder: folder,
     another: async (apart = false) => make(apart ? await Hub.open(log) : bus),
+    elsewhere: () => make(bus, join(base, `spool ${newId()}`)),
     close: async () => {
       for (const step of closing) await step();
       await close();
-      await rm(folder, { recursive: true, force: true });
+      await rm(base, { recursive: true, force: true });
     },
   };
 }
@@ -104,10 +110,11 @@ async function makeParts(
 ): Promise<TransferParts & { close(): Promise<void> }> {
   const owner = newId();
   const spool = await Spool.open(folder);
+  const neighbours = new Neighbours(spool.id, storage, clock);
   const store = new TransferStore(storage, bus, clock);
   const journal = new Journal(storage);
   const progress = new ProgressBoard(bus);
-  const receiver = new Receiver({ store, spool, bus, clock, progress, owner, expiryMs: DAY_MS });
+  const receiver = new Receiver({ store, spool, neighbours, bus, clock, progress, owner, expiryMs: DAY_MS });
   const watch = new Watch({ store, journal, bus, progress });
   const discard = (row: Transfer): Promise<void> => spool.remove(row.id);
   const sweeper = new Sweeper({ store, journal, spool, clock, log, discard });
@@ -132,6 +139,7 @@ async function makeParts(
     bus,
     clock,
     spool,
+    neighbours,
     store,
     journal,
     progress,
@@ -142,7 +150,7 @@ async function makeParts(
       const openDrive = async (_userId: string, accountId: string): Promise<Driver> =>
         typeof given === 'function' ? given(accountId) : given;
       const engine = new Engine({
-        ...{ store, spool, bus, clock, log, progress, owner, limits },
+        ...{ store, spool, neighbours, bus, clock, log, progress, owner, limits },
         sources: { ...sources, entry: entrySource(openDrive) },
         openDrive,
         free: createFreeing({ spool, openDrive, log }),
@@ -159,7 +167,7 @@ async function makeParts(
       const id = newId();
       await spool.put(id, [bytes]);
       const state = { state: 'QUEUED', phase: 'HASHING', bytesTotal: bytes.length, bytesDone: bytes.length } as const;
-      return store.create({ ...given(), ...state, id, ...more });
+      return store.create({ ...given(), ...state, id, spoolId: spool.id, ...more });
     },
     until: async (id, isWanted) => {
       // Not `watch`, which is tested with this.

@@ -7,6 +7,7 @@ import { OfflineFollow, OfflineTask } from './offline-task.ts';
 import { AuditRecord, IdempotencyRecord, SharedStateRow } from './operations.ts';
 import { Share } from './share.ts';
 import { ComputedChange, Snapshot } from './snapshot.ts';
+import { Spool } from './spool.ts';
 import { Transfer, TransferEvent, TransferJournal, TransferSlice } from './transfer.ts';
 import { TransferBatch } from './transfer-batch.ts';
 
@@ -29,6 +30,7 @@ export const ENTITIES = [
   TransferEvent,
   TransferJournal,
   TransferBatch,
+  Spool,
   DownloadCount,
   DownloadTicket,
   DirectLink,

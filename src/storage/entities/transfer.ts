@@ -144,6 +144,8 @@ const TransferSchema = defineEntity({
     bytesReceived: p.bigint('number').default(0),
     /** What the drive has got: of a file, by the receipts; of a tree, of its items that have ended well. */
     bytesSent: p.bigint('number').default(0),
+    /** The spool that its bytes are in, or come into; null: there are none yet. */
+    spoolId: p.string().length(36).nullable(),
     /** SHA-256 of the tus upload's secret id, which is the right to send bytes to it; null where nothing is sent. */
     uploadTokenHash: p.string().length(64).nullable().unique().hidden(),
     /** Upload-Metadata as the client gave it, to be told again; null where the upload was not made over tus. */

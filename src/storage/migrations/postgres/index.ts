@@ -12,6 +12,7 @@ import { TransferItems } from './20261126110000-transfer-items.ts';
 import { TransferClaims } from './20261126112600-transfer-claims.ts';
 import { BlobGenerations } from './20261126113000-blob-generations.ts';
 import { TransferBytes } from './20261126114000-transfer-bytes.ts';
+import { Spools } from './20261126114500-spools.ts';
 
 /** In the order in which they run. A new migration adds one line here. */
 export const POSTGRES_MIGRATIONS: MigrationObject[] = [
@@ -28,4 +29,5 @@ export const POSTGRES_MIGRATIONS: MigrationObject[] = [
   { name: '20261126112600-transfer-claims', class: TransferClaims },
   { name: '20261126113000-blob-generations', class: BlobGenerations },
   { name: '20261126114000-transfer-bytes', class: TransferBytes },
+  { name: '20261126114500-spools', class: Spools },
 ];
