@@ -160,6 +160,20 @@ describe('an account on a Netdisk server', { timeout: 120_000 }, () => {
     assert.equal(user.world.bytesOf('/new/a b.txt')?.toString(), 'hello 世界');
     const renamed = await change('renameEntry', { entry: at('/new/a b.txt'), name: 'c#d.txt' }, `entry { ${ENTRY} }`);
     assert.equal(renamed.entry.path, '/new/c#d.txt');
+    // A chain of names, where an id is a path: whoever gives a name up goes first.
+    const next = await uploadText(app, person, { parent: at('/new'), name: 'e.txt', content: 'x' });
+    await settled(app, person, next.transfer.id);
+    const chain = [
+      { entry: at('/new/c#d.txt'), name: 'e.txt' },
+      { entry: at('/new/e.txt'), name: 'f.txt' },
+      { entry: at('/new/none.txt'), name: 'g.txt' },
+    ];
+    const many = await change('renameEntries', { entries: chain }, `results { entry { path } error { code } }`);
+    assert.deepEqual(
+      many.results.map(({ entry, error }: Answer) => entry?.path ?? error.code),
+      ['/new/e.txt', '/new/f.txt', 'NOT_FOUND'],
+    );
+    await change('renameEntry', { entry: at('/new/e.txt'), name: 'c#d.txt' }, `entry { ${ENTRY} }`);
     const { ticket } = await change('createDownloadTicket', { file: at('/new/c#d.txt') }, 'ticket { url }');
     const whole = await fetch(ticket.url);
     assert.equal(await whole.text(), 'hello 世界');

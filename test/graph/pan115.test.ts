@@ -174,6 +174,18 @@ describe('an account at 115', { timeout: 170_000 }, () => {
     assert.equal(renamed.entry.name, 'newer');
     const refused = await mutate('renameEntry', 'entry { name }', { entry: { id: made.folder.id }, name: 'a<b' });
     assert.equal(refused.code, 'INVALID_INPUT');
+    // Many of them one after the other: whoever gives a name up goes first, and no two changes of 115 overlap.
+    for (const name of ['1', '2']) fake.seedFile(user, `/newer/${name}.txt`, name);
+    const entries = [
+      { entry: at('/newer/1.txt'), name: '2.txt' },
+      { entry: at('/newer/2.txt'), name: '3.txt' },
+      { entry: { id: made.folder.id }, name: '..' },
+    ];
+    const many = await mutate('renameEntries', RESULTS, { entries });
+    assert.deepEqual(
+      many.results.map(({ entry, error }: Answer) => entry?.name ?? error.code),
+      ['2.txt', '3.txt', 'INVALID_INPUT'],
+    );
     const copied = await mutate('copyEntries', RESULTS, {
       entries: [at('/资料/Report.pdf')],
       destination: at('/newer'),

@@ -76,10 +76,14 @@ function codeError(said: Said, reply: Reply, request: OutboundRequest): DriveErr
       hint: row?.hint ?? null,
       cause: causeOf(said),
       ...(pauseMs !== null && isRetryable(category) ? { retryAfterMs: pauseMs } : {}),
-      ...(category === 'unexpected' && request.method === 'GET' ? { retryable: true } : {}),
+      ...(category === 'unexpected' && isQuestion(request) ? { retryable: true } : {}),
     },
   );
 }
+
+/** Calls that change nothing, though some of them are POSTs. */
+const QUESTIONS = /^api\/v1\/(file\/infos|transcode\/(folder\/info|video\/(resolutions|record|result)))$/;
+const isQuestion = ({ method, endpoint }: OutboundRequest): boolean => method === 'GET' || QUESTIONS.test(endpoint);
 
 const VERIFYING_ROW = ERROR_ROWS.find(({ code }) => String(code) === VERIFYING_CODE);
 

@@ -30,9 +30,14 @@ export async function renameTo(
 ): Promise<void> {
   if (filename === name) return;
   const json = { fileId: idOf(fileId), fileName: name };
-  await orTaken(pan123, parentFileId, name, call, () =>
-    pan123.post(ACCEPTED, '/api/v1/file/name', json, call, { method: 'PUT', idempotent: true }),
-  );
+  try {
+    await orTaken(pan123, parentFileId, name, call, () =>
+      pan123.post(ACCEPTED, '/api/v1/file/name', json, call, { method: 'PUT', idempotent: true }),
+    );
+  } catch (error) {
+    // It has the name itself: a try whose answer said otherwise gave it.
+    if (!(error instanceof DriveError) || error.existingRef !== fileId) throw error;
+  }
 }
 
 /** Succeeds also for what is not there, or is in the recycle bin. */
@@ -45,8 +50,11 @@ export async function deleteForEver(pan123: Pan123Client, refs: readonly string[
 }
 
 const MAYBE_TAKEN: ReadonlySet<string> = new Set(['already_exists', 'unexpected', 'invalid_argument']);
+/** The code that means anything. */
+const ANY_CODE = '1';
 /** Whether a name that is taken may be told by this error: its code is not documented. */
-export const mayBeTaken = ({ category }: DriveError): boolean => MAYBE_TAKEN.has(category);
+export const mayBeTaken = ({ category, providerCode, retryAfterMs }: DriveError): boolean =>
+  MAYBE_TAKEN.has(category) || (category === 'unavailable' && providerCode === ANY_CODE && retryAfterMs === null);
 
 /** Does it; when the name is taken, the error says by what. */
 export async function orTaken<Result>(

@@ -105,6 +105,34 @@ describe('123pan, where its documents leave room,', { timeout: 60_000 }, () => {
     assert.equal(pan.fake.count('/upload/v1/file/create'), 0);
   });
 
+  it('looks what has the name when a change fails by the code that means anything', async () => {
+    const [one, there] = [seed('/1.txt'), seed('/there.txt')];
+    const any = { kind: 'code', code: 1, message: '服务异常', times: 99 } as const;
+    pan.fake.faults.inject({ ...any, match: { path: '/api/v1/file/name' } });
+    const taken = await failure(subject.run('rename', one, 'there.txt', {}, call), 'already_exists');
+    assert.equal(taken.existingRef, there);
+    await failure(subject.run('rename', one, 'free.txt', {}, call), 'unavailable');
+    pan.fake.faults.inject({ ...any, match: { path: '/upload/v1/file/mkdir' } });
+    const folder = await failure(subject.run('createFolder', '0', 'there.txt', call), 'already_exists');
+    assert.equal(folder.existingRef, there);
+    pan.fake.faults.clear();
+
+    pan.fake.faults.inject({ kind: 'cut', phase: 'after', match: { path: '/api/v1/file/name' } });
+    pan.fake.faults.inject({ ...any, match: { path: '/api/v1/file/name' } });
+    assert.equal((await subject.run('rename', one, 'new.txt', {}, call)).name, 'new.txt', 'the first try gave it');
+    pan.fake.faults.clear();
+  });
+
+  it('asks once more what only asks, when a code of no table comes back', async () => {
+    const ref = seed('/a.txt');
+    const unknown = { kind: 'code', code: 7777, message: '?' } as const;
+    pan.fake.faults.inject({ ...unknown, match: { path: '/api/v1/file/infos' } });
+    assert.equal((await subject.run('stat', ref, call)).name, 'a.txt');
+    pan.fake.faults.inject({ ...unknown, match: { path: '/api/v1/file/name' } });
+    await failure(subject.run('rename', ref, 'b.txt', {}, call), 'unexpected');
+    assert.equal(pan.fake.count('/api/v1/file/name'), 1);
+  });
+
   it('brings a film by the other form of the list, however the first one is refused', async () => {
     pan.fake.settings.fromDisk = 'wrapped';
     const path = '/api/v1/transcode/upload/from_cloud_disk';

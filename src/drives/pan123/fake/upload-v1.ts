@@ -34,8 +34,13 @@ export function uploadV1Endpoints(world: World, uploads: Uploads): Endpoint[] {
     }),
     post('get_upload_url', 'preuploadID:text! sliceNo:int!', (call) => {
       const session = uploads.session(call);
+      const number = call.values.int('sliceNo');
+      if (number < 1 || number > Math.ceil(session.wanted.size / session.sliceBytes)) {
+        world.violate(`an address for part ${number} was asked for`);
+        throw new Refusal(1, '分片序号错误');
+      }
       const until = world.now + PRESIGNED_MS;
-      const query = `part=${call.values.int('sliceNo')}&uid=${session.user.uid}&until=${until}&X-Amz-Signature=abc`;
+      const query = `part=${number}&uid=${session.user.uid}&until=${until}&X-Amz-Signature=abc`;
       return { presignedURL: `${world.urls.oss}/bucket/${session.id}?${query}`, isMultipart: true };
     }),
     post('list_upload_parts', 'preuploadID:text!', (call) => {
