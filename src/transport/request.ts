@@ -96,6 +96,8 @@ export interface OutboundCall {
   readonly request: OutboundRequest;
   /** From 1. */
   readonly attempt: number;
+  /** Asked when its turn has come, which may be long after it was made ready: throws what keeps it from being sent by now. */
+  readonly atTurn?: () => void;
 }
 
 export type OutboundLayer = Layer<OutboundCall, Answer>;

@@ -24,6 +24,7 @@ export const rateLayer =
     const { request } = call;
     const end = await turn(limiter(), request, peer);
     try {
+      call.atTurn?.();
       const answer = await next(call);
       if (answer.body instanceof Readable && !answer.body.closed) answer.body.once('close', end);
       else end();

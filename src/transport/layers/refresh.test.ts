@@ -205,3 +205,60 @@ test('a caller who gives up leaves the refresh to the others', async () => {
   assert.equal(await second, ANSWER);
   assert.deepEqual([sent, refreshed], [['t2'], ['t1']]);
 });
+
+test('a token that was refused is not sent again while it cannot be replaced', async () => {
+  const { send, sent, refreshed, pass } = setUp(
+    token('t1'),
+    (value) => value === 't3',
+    () => {
+      if (refreshed.length < 2) throw outage();
+    },
+  );
+  await assert.rejects(send(), { category: 'unavailable' });
+  await assert.rejects(send(), { category: 'unavailable' });
+  assert.deepEqual(sent, ['t1']);
+  pass(31_000);
+  await send();
+  assert.deepEqual(sent, ['t1', 't3']);
+});
+
+test('a request that waits for its turn with a token that goes meanwhile is sent with the next one', async () => {
+  const tokens = { t1: token('t1'), t2: token('t2') };
+  let current = tokens.t1;
+  const sent: string[] = [];
+  const turns: (() => void)[] = [];
+  const state = newRefreshState();
+  const layer = refreshLayer({
+    peer: PEER,
+    tokens: {
+      current: async () => current,
+      refresh: async () => {
+        current = tokens.t2;
+        return current;
+      },
+    },
+    state: () => state,
+    clock: { now: () => NOW },
+    authorize: (request, value) => ({ ...request, headers: { authorization: value } }),
+  });
+  const send = () =>
+    layer({ request: requestFor('http://a.test/', { auth: true }), attempt: 1 }, async ({ request, atTurn }) => {
+      await new Promise<void>((resolve) => turns.push(resolve));
+      atTurn?.();
+      const value = request.headers?.authorization ?? 'none';
+      sent.push(value);
+      if (value !== 't2') throw refusal();
+      return ANSWER;
+    });
+  let isOver = false;
+  const all = Promise.all([send(), send(), send()]).finally(() => {
+    isOver = true;
+  });
+  while (turns.length < 3) await new Promise(setImmediate);
+  while (!isOver) {
+    turns.shift()?.();
+    await new Promise(setImmediate);
+  }
+  assert.deepEqual(await all, [ANSWER, ANSWER, ANSWER]);
+  assert.deepEqual(sent, ['t1', 't2', 't2', 't2']);
+});

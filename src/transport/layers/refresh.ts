@@ -30,9 +30,11 @@ export interface RefreshState {
   renewedAtMs: number;
   /** The last refresh that failed; `untilMs` is in milliseconds since 1970. */
   failure: { readonly stale: AccessToken; readonly error: DriveError; readonly untilMs: number } | null;
+  /** The last token that the provider refused, or that another one replaced: it is not sent again. */
+  gone: AccessToken | null;
 }
 
-export const newRefreshState = (): RefreshState => ({ underway: null, renewedAtMs: 0, failure: null });
+export const newRefreshState = (): RefreshState => ({ underway: null, renewedAtMs: 0, failure: null, gone: null });
 
 export interface RefreshOptions {
   readonly peer: Peer;
@@ -55,7 +57,9 @@ const FAILURE_PAUSE_MS = 30_000;
 
 /**
  * Sends requests with the account's token. One that is about to expire is replaced first; one that the provider refuses
- * is replaced once, by one refresh for all callers, and the request is sent once more. Never a loop: refresh tokens work once.
+ * is replaced once, by one refresh for all callers, and the request is sent once more. Never a loop: refresh tokens work
+ * once. A token that was refused is not sent again, also not by those who wait for their turn with it, nor while it
+ * cannot be replaced: providers count such requests against the account.
  */
 export const refreshLayer =
   (options: RefreshOptions): OutboundLayer =>
@@ -63,23 +67,41 @@ export const refreshLayer =
     const { request } = call;
     if (!request.auth) return next(call);
     const waitFor = (token: Promise<AccessToken>) => orCancelled(token, request.signal, options.peer);
-    const send = (token: AccessToken) => next({ ...call, request: options.authorize(request, token.value.reveal()) });
+    const send = (token: AccessToken) => {
+      const wasGone = isGone(options.state(), token);
+      const atTurn = (): void => {
+        if (!wasGone && isGone(options.state(), token)) throw new OvertakenError();
+      };
+      return next({ ...call, request: options.authorize(request, token.value.reveal()), atTurn });
+    };
 
-    const token = await waitFor(freshToken(options));
-    try {
-      return await send(token);
-    } catch (error) {
-      if (!(error instanceof DriveError && error.category === 'unauthenticated')) throw error;
-      const renewed = await waitFor(renew(options, token));
-      if (sameToken(renewed, token)) throw error;
-      return send(renewed);
+    let token = await waitFor(freshToken(options));
+    for (let wasRefused = false; ; ) {
+      try {
+        return await send(token);
+      } catch (error) {
+        const isOvertaken = error instanceof OvertakenError;
+        const isRefused = error instanceof DriveError && error.category === 'unauthenticated';
+        if (!isOvertaken && (!isRefused || wasRefused)) throw error;
+        wasRefused ||= isRefused;
+        if (isRefused) options.state().gone = token;
+        const renewed = await waitFor(renew(options, token));
+        if (isRefused && sameToken(renewed, token)) throw error;
+        token = renewed;
+      }
     }
   };
+
+/** The token went while the request waited for its turn: nothing was sent. */
+class OvertakenError extends Error {}
+
+const isGone = ({ gone }: RefreshState, token: AccessToken): boolean => gone !== null && sameToken(gone, token);
 
 /** The present token, or a new one shortly before it expires. */
 async function freshToken(options: RefreshOptions): Promise<AccessToken> {
   const { tokens, clock, leadMs = REFRESH_LEAD_MS } = options;
   const token = await spent(tokens.current());
+  if (isGone(options.state(), token)) return renew(options, token);
   if (token.expiresAt === null) return token;
   const nowMs = clock.now().getTime();
   const leftMs = token.expiresAt.getTime() - nowMs;
@@ -115,6 +137,7 @@ async function replace(
   try {
     const renewed = await spent(tokens.refresh(stale));
     state.renewedAtMs = clock.now().getTime();
+    state.gone = stale;
     return renewed;
   } catch (error) {
     if (error instanceof DriveError) state.failure = { stale, error, untilMs: clock.now().getTime() + pauseMs(error) };
