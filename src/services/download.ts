@@ -37,6 +37,9 @@ export interface FileBinding {
   readonly ref: string;
 }
 
+/** Players ask for a file in many parts, one right after the other: its facts are looked at once for those, in milliseconds. */
+const FACTS_AGE_MS = 3_000;
+
 /**
  * The file of a ticket or link, if its user may still see it.
  * @throws NotFoundError when the file is deleted or not the user's to see any more; also what the drive throws.
@@ -48,7 +51,7 @@ export async function openFile(
 ): Promise<OpenAccount & { readonly entry: DriveEntry }> {
   const { account } = await accounts.openForUser(userId, accountId);
   const opened = accounts.openVisible(account);
-  const entry = await opened.driver.stat(ref, { signal });
+  const entry = await opened.driver.stat(ref, { signal, maxAgeMs: FACTS_AGE_MS });
   if (entry.kind !== 'FILE') throw new NotFoundError('There is no such file. It may have been deleted.');
   return { ...opened, entry };
 }

@@ -51,7 +51,9 @@ export function makeOnce<Result extends Delivered | null>(
 
 async function foundMade(delivery: Delivery, wanted: Wanted): Promise<Delivered | null> {
   const entry = await findMade(delivery, wanted);
-  const { route } = delivery.row;
+  const { row, driver, call } = delivery;
+  const { route } = row;
+  if (entry && row.onConflict === 'REPLACE') await driver.upload?.settleReplace?.(entry, call);
   const reason = 'It was found made by a try before.';
   return entry && { entry, route: route ?? wanted.route, reason, hashes: wanted.hashes };
 }

@@ -154,6 +154,7 @@ const EXAMPLE_ARGS: Readonly<Record<Operation, readonly unknown[]>> = {
   'upload.putSlice': [PLAN, SESSION, 0, new Uint8Array(1)],
   'upload.heldSlices': [PLAN, SESSION, []],
   'upload.complete': [PLAN, SESSION, []],
+  'upload.settleReplace': [{ ref: 'x', name: 'x', parentRef: 'x' }],
   'upload.abort': [SESSION],
   'upload.putWhole': [PLAN, new Uint8Array(1)],
   'shares.create': [['x'], SHARE],

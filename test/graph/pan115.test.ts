@@ -365,7 +365,17 @@ describe('an account at 115', { timeout: 170_000 }, () => {
     assert.equal(theirs.code, 'NOT_FOUND');
   });
 
-  it('needs its person when the answer to a refresh is lost: the token is not sent again', async () => {
+  it('stays linked when a refresh did not reach 115, and is tried again later', async () => {
+    clock.advance(61_000);
+    fake.expireTokens(user);
+    fake.faults.inject({ kind: 'cut', phase: 'before', match: { endpoint: 'refreshToken' } });
+    const first = await app.graphql(CHILDREN, { id: accountId }, person.token);
+    assert.equal(first.errors?.[0]?.extensions?.code, 'PROVIDER_FAILED');
+    clock.advance(61_000);
+    assert.equal((await children()).length, 4);
+  });
+
+  it('needs its person when the answer to a refresh is lost: the token is sent once more, and never again', async () => {
     clock.advance(61_000);
     fake.expireTokens(user);
     fake.loseNextRefreshAnswer();
@@ -375,8 +385,9 @@ describe('an account at 115', { timeout: 170_000 }, () => {
     clock.advance(61_000);
     const second = await app.graphql(CHILDREN, { id: accountId }, person.token);
     assert.equal(second.errors?.[0]?.extensions?.code, 'REAUTHORIZATION_REQUIRED');
+    clock.advance(61_000);
     await app.graphql(CHILDREN, { id: accountId }, person.token);
-    assert.equal(fake.count('refreshToken'), sent + 1);
+    assert.equal(fake.count('refreshToken'), sent + 2);
   });
 
   it('is authorized again by tokens that an app got; and once they are taken back, asks for its person', async () => {

@@ -73,6 +73,11 @@ export interface SlicedUpload {
     call: CallContext,
   ): Promise<DriveEntry>;
   abort(session: UploadSession, call: CallContext): Promise<void>;
+  /**
+   * Puts away the files whose place `made` takes, after a try with the policy REPLACE died between making it and that.
+   * Absent: the drive replaces in one act.
+   */
+  settleReplace?(made: DriveEntry, call: CallContext): Promise<void>;
   /** Most bytes that {@link putWhole} is for; there slices would only cost more requests. */
   readonly wholeBytesMax?: number;
   /**

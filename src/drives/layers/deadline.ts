@@ -15,6 +15,7 @@ const SLOW_ACTS: ReadonlySet<string> = new Set<Operation>([
   'upload.heldSlices',
   'upload.putWhole',
   'upload.complete',
+  'upload.settleReplace',
   'instantUpload',
   'adopt',
   'renameMany',

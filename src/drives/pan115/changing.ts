@@ -34,11 +34,11 @@ export async function renamed(
   if (file.name === name) return file;
   const update = (file_name: string) => {
     const post = { url: '/open/ufile/update', form: { file_id: file.id, file_name }, idempotent: true };
-    return pan115.post(UPDATED, 'change', post, call);
+    return pan115.onceKnown([file.id], () => pan115.post(UPDATED, 'change', post, call), call);
   };
   const { data } = await update(name);
   const given = data.file_name ?? name;
-  if (given === name) return { ...file, name };
+  if (given === name) return pan115.recent.made({ ...file, name });
   if (given !== file.name) await update(file.name);
   throw invalid(
     keepsExtension(file.name, name)
@@ -79,11 +79,38 @@ export function freeName({ files }: Pick<Folder, 'files'>, name: string): string
   return free;
 }
 
-/** Of two of one name the older goes, once the newer is there. */
-export async function removeReplaced(pan115: Pan115Client, replaced: WireFile, call: CallContext): Promise<void> {
-  try {
-    await change(pan115, '/open/ufile/delete', { file_ids: replaced.id, parent_id: replaced.parentId }, call);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
+/** Of several of one name the older go, once the newer is there. */
+export async function removeReplaced(
+  pan115: Pan115Client,
+  replaced: readonly WireFile[],
+  call: CallContext,
+): Promise<void> {
+  for (const file of replaced) {
+    try {
+      const form = { file_ids: file.id, parent_id: file.parentId };
+      await change(pan115, '/open/ufile/delete', form, call);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+    pan115.recent.gone(file);
   }
+}
+
+/**
+ * Of the files that have the name of one that takes their place, one that is that one already: with its bytes. So it is
+ * after a try that died before it put the others away.
+ */
+export function alreadyThere(
+  { files }: Pick<Folder, 'files'>,
+  { name, sha1, sizeBytes, id }: Pick<WireFile, 'name' | 'sha1' | 'sizeBytes'> & { readonly id?: string },
+): { readonly made: WireFile; readonly others: readonly WireFile[] } | null {
+  const namesakes = files.filter((file) => file.name === name && !file.isFolder);
+  const made = namesakes.find(
+    (file) =>
+      file.id !== id &&
+      sha1 !== null &&
+      file.sha1?.toUpperCase() === sha1.toUpperCase() &&
+      file.sizeBytes === sizeBytes,
+  );
+  return made ? { made, others: namesakes.filter((file) => file !== made && file.id !== id) } : null;
 }

@@ -9,12 +9,15 @@ import { classify, isMissing, notFound, PROVIDER, pan115Error, TITLE } from './e
 import { originsOf, USER_AGENT } from './hosts.ts';
 import { parsed } from './linking.ts';
 import { RATES } from './rates.ts';
+import { type Recent, recentOf } from './recent.ts';
 import { FILE_LIST, type FileList, INFO, namesBelowRoot, REF, ROOT_REF, TEXT_KEYS, type WireFile } from './wire.ts';
 
 /** Longest page of a folder's list. A larger one is answered like too many requests. */
 export const LIST_PAGE_MAX = 1150;
-/** What was just made may not be found for some seconds: the wait before it is looked for again, in milliseconds. */
+/** What another program just made may not be found at once: the wait before it is looked for again, in milliseconds. */
 const FRESH_MS = 1_500;
+/** Waits until what this server made is seen, which takes up to 10 s, in milliseconds. */
+const LOOK_WAITS_MS = [1_000, 2_000, 3_000, 4_000];
 /** Facts about a folder count all that is below it, which takes 115 long for a large one. */
 const INFO_TIMEOUT_MS = 90_000;
 
@@ -40,6 +43,7 @@ export class Pan115Client {
   readonly timer: Timer;
   readonly accountId: string;
   readonly now: () => Date;
+  readonly recent: Recent;
   readonly #transport: Transport;
 
   constructor({ id }: DriveAccount, services: Pan115Services) {
@@ -49,6 +53,7 @@ export class Pan115Client {
     this.timer = timer;
     this.accountId = id;
     this.now = () => clock.now();
+    this.recent = recentOf(services, id);
     this.#transport = outbound.transport({
       provider: PROVIDER,
       title: TITLE,
@@ -75,14 +80,13 @@ export class Pan115Client {
     request: Omit<OutboundRequest<'json'>, 'auth' | 'signal' | 'priority' | 'as'>,
     { signal, priority }: CallContext,
   ) {
-    const { body } = await this.#transport.send<'json'>({
+    return this.#transport.send<'json'>({
       ...request,
       as: 'json',
       auth: true,
       signal,
       ...(priority ? { priority } : {}),
     });
-    return body;
   }
 
   /** Asks, and changes nothing: equal questions at one time are one. */
@@ -95,25 +99,55 @@ export class Pan115Client {
     timeoutMs?: number,
   ): Promise<z.infer<Schema>> {
     const request = { method: 'GET', url, query, endpoint, idempotent: true, shareable: true } as const;
-    return parsed(schema, await this.#send(timeoutMs === undefined ? request : { ...request, timeoutMs }, call));
+    const { body } = await this.#send(timeoutMs === undefined ? request : { ...request, timeoutMs }, call);
+    return parsed(schema, body);
   }
 
   async post<Schema extends z.ZodType>(
     schema: Schema,
     endpoint: string,
-    { url, form, idempotent = false, timeoutMs }: Post,
+    post: Post,
     call: CallContext,
   ): Promise<z.infer<Schema>> {
+    return (await this.exchange(schema, endpoint, post, call)).body;
+  }
+
+  /** As {@link post}, with the headers of the answer. */
+  async exchange<Schema extends z.ZodType>(
+    schema: Schema,
+    endpoint: string,
+    { url, form, idempotent = false, timeoutMs }: Post,
+    call: CallContext,
+  ): Promise<{ readonly body: z.infer<Schema>; readonly headers: Headers }> {
     const request = { method: 'POST', url, body: { form }, endpoint, idempotent } as const;
-    return parsed(schema, await this.#send(timeoutMs === undefined ? request : { ...request, timeoutMs }, call));
+    const answer = await this.#send(timeoutMs === undefined ? request : { ...request, timeoutMs }, call);
+    return { body: parsed(schema, answer.body), headers: answer.headers };
   }
 
   /** An entry by its id. @throws DriveError `not_found` */
   async info(ref: string, call: CallContext): Promise<WireFile> {
     if (!REF.test(ref)) throw notFound();
-    const found = await this.patiently(() => this.#infoNow(ref, call), call);
-    if (!found) throw notFound();
-    return found;
+    const found = await this.#infoNow(ref, call);
+    if (found) return found;
+    // What it said itself a moment ago is true until it can be looked up.
+    const made = this.recent.find(ref) ?? (await this.#infoLater(ref, call));
+    if (!made) throw notFound();
+    return made.above === null ? this.#placed(made, call) : made;
+  }
+
+  /** With the names of the folders above, which the call that made it did not tell. */
+  async #placed(file: WireFile, call: CallContext): Promise<WireFile> {
+    const { parentId } = file;
+    if (parentId === null) return file;
+    if (parentId === ROOT_REF) return { ...file, above: [] };
+    const { above, name } = await this.info(parentId, call);
+    return { ...file, above: above && [...above, name] };
+  }
+
+  /** What another program made just now is found a little later. */
+  async #infoLater(ref: string, call: CallContext): Promise<WireFile | null> {
+    await sleep(this.timer, FRESH_MS, call.signal);
+    return this.#infoNow(ref, call);
   }
 
   async #infoNow(ref: string, call: CallContext): Promise<WireFile | null> {
@@ -128,12 +162,30 @@ export class Pan115Client {
     return (await orNull(this.post(INFO, 'info', post, call)))?.data ?? null;
   }
 
-  /** Asks once more after a while: what was just made, renamed or uploaded is not there at once. */
+  /** Looks again and again for what must be there: what was just made, renamed or uploaded is not in lists at once. */
   async patiently<Found>(look: () => Promise<Found | null>, call: CallContext): Promise<Found | null> {
-    const found = await look();
-    if (found !== null) return found;
-    await sleep(this.timer, FRESH_MS, call.signal);
-    return look();
+    for (const waitMs of [0, ...LOOK_WAITS_MS]) {
+      if (waitMs > 0) await sleep(this.timer, waitMs, call.signal);
+      const found = await look();
+      if (found !== null) return found;
+    }
+    return null;
+  }
+
+  /**
+   * Does what needs an entry that may have just been made: 115 may say for a moment that it is not there. Only what was
+   * refused as missing is done again.
+   */
+  async onceKnown<Result>(refs: readonly string[], act: () => Promise<Result>, call: CallContext): Promise<Result> {
+    for (const waitMs of LOOK_WAITS_MS) {
+      try {
+        return await act();
+      } catch (error) {
+        if (!isMissing(error) || !refs.some((ref) => this.recent.find(ref))) throw error;
+        await sleep(this.timer, waitMs, call.signal);
+      }
+    }
+    return act();
   }
 
   /**
@@ -142,21 +194,30 @@ export class Pan115Client {
    */
   async page(folderRef: string, { offset, limit, order }: PageOf, call: CallContext): Promise<FolderPage> {
     if (folderRef !== ROOT_REF && !REF.test(folderRef)) throw notFound();
-    const list = await this.#direct({ cid: folderRef, limit, offset, show_dir: 1, cur: 1 }, order, call);
-    if (list.cid !== undefined && list.cid !== folderRef) {
-      await this.info(folderRef, call);
-      throw pan115Error('wrong_kind', 'has a file there, not a folder.', null, {});
-    }
+    const list = await this.patiently(() => this.#listed(folderRef, { offset, limit, order }, call), call);
+    if (!list) throw pan115Error('unavailable', 'has this folder, but does not show what is in it yet.', null, {});
     const chain = list.path.at(-1)?.cid === folderRef ? list.path : [];
     const above = chain.length === 0 ? null : namesBelowRoot(chain.map(({ cid, name }) => ({ id: cid, name })));
+    const files = list.data.flatMap(({ isGone, file }) => (isGone ? [] : [{ ...file, parentId: folderRef, above }]));
+    const isLast = list.data.length === 0 || (list.count !== undefined && offset + list.data.length >= list.count);
+    const shown = offset === 0 && isLast ? this.#withMade(folderRef, files) : files;
     return {
-      files: list.data.flatMap(({ isGone, file }) => (isGone ? [] : [{ ...file, parentId: folderRef, above }])),
+      files: shown,
       length: list.data.length,
-      total: list.count ?? null,
-      isLast: list.data.length === 0 || (list.count !== undefined && offset + list.data.length >= list.count),
+      total: list.count === undefined ? null : list.count + shown.length - files.length,
+      isLast,
       chain: chain.map(({ cid }) => cid),
       above,
     };
+  }
+
+  /** Null: it is there, but 115 does not list it yet. */
+  async #listed(folderRef: string, { offset, limit, order }: PageOf, call: CallContext): Promise<FileList | null> {
+    const list = await this.#direct({ cid: folderRef, limit, offset, show_dir: 1, cur: 1 }, order, call);
+    if (list.cid === undefined || list.cid === folderRef) return list;
+    const { isFolder } = await this.info(folderRef, call);
+    if (!isFolder) throw pan115Error('wrong_kind', 'has a file there, not a folder.', null, {});
+    return null;
   }
 
   /** Some folders have an order of their own only: where none was asked for, that is as good. */
@@ -179,13 +240,25 @@ export class Pan115Client {
    * for the name by its path, where what is some seconds old is found.
    */
   async folderWith(folderRef: string, name: string, call: CallContext): Promise<Folder> {
-    const first = await this.page(folderRef, { offset: 0, limit: LIST_PAGE_MAX }, call);
+    const listed = await this.page(folderRef, { offset: 0, limit: LIST_PAGE_MAX }, call);
+    const first = { ...listed, files: this.#withMade(folderRef, listed.files) };
     if (first.isLast || first.files.some((file) => file.name === name)) return first;
     const path = first.above && [...first.above, name];
     if (!path || path.some((segment) => /[/>]/.test(segment))) return this.children(folderRef, call);
     const found = await this.infoAt(`/${path.join('/')}`, call);
     const isThere = found?.name === name && found.parentId === folderRef;
     return { ...first, files: isThere ? [...first.files, found] : first.files };
+  }
+
+  /** What is listed, corrected by what this server did too short a while ago for that. */
+  #withMade(folderRef: string, listed: readonly WireFile[]): readonly WireFile[] {
+    const ids = new Set(listed.map(({ id }) => id));
+    const shown = listed.flatMap((file) => {
+      const made = this.recent.find(file.id);
+      if (!made) return file;
+      return made.parentId === folderRef ? { ...file, name: made.name } : [];
+    });
+    return [...shown, ...this.recent.in(folderRef).filter(({ id }) => !ids.has(id))];
   }
 
   /** All that is directly in a folder, each once: pages move while others change the folder. */
@@ -198,7 +271,7 @@ export class Pan115Client {
       for (const file of page.files) files.set(file.id, file);
       offset += page.length;
       if (page.isLast) {
-        return { files: [...files.values()], chain: place.chain, above: place.above };
+        return { files: this.#withMade(folderRef, [...files.values()]), chain: place.chain, above: place.above };
       }
     }
   }
@@ -208,7 +281,7 @@ interface PageOf {
   readonly offset: number;
   readonly limit: number;
   /** Absent: by name, where the folder can. */
-  readonly order?: Order;
+  readonly order?: Order | undefined;
 }
 
 interface Order {

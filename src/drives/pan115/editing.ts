@@ -1,16 +1,13 @@
 import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
-import { sleep } from '../../lib/timer.ts';
 import type { CallContext, DriveEntry, Driver, MoveOptions } from '../driver.ts';
-import { change, folderFor, freeName, namesake, removeReplaced, renamed, taken } from './changing.ts';
+import { alreadyThere, change, folderFor, freeName, namesake, removeReplaced, renamed, taken } from './changing.ts';
 import type { Folder, Pan115Client } from './client.ts';
 import { invalid, notFound, pan115Error } from './errors.ts';
 import { checkName } from './names.ts';
 import { purgeRemoved } from './recycling.ts';
 import { madeFile, objectOf, ROOT_REF, toEntry, type WireFile } from './wire.ts';
 
-/** Waits until a copy, whose id 115 does not tell, is seen in its folder, in milliseconds. */
-const COPY_WAITS_MS = [0, 1_000, 2_000, 4_000, 8_000];
 const ADDED = z.object({ data: objectOf(z.object({ file_id: z.union([z.string(), z.number().transform(String)]) })) });
 /**
  * What changes the tree. 115 lets several entries of a folder have one name, so a taken name is looked for before: what
@@ -25,8 +22,11 @@ export const createEditing = (pan115: Pan115Client) =>
       if (there) throw taken(there.id);
       try {
         const form = { pid: parentRef, file_name: name };
-        const { data } = await pan115.post(ADDED, 'change', { url: '/open/folder/add', form }, call);
-        return toEntry(madeFile({ id: data.file_id, name, isFolder: true, parentId: parentRef, above: folder.above }));
+        const post = { url: '/open/folder/add', form };
+        const add = () => pan115.post(ADDED, 'change', post, call);
+        const { data } = await pan115.onceKnown([parentRef], add, call);
+        const made = { id: data.file_id, name, isFolder: true, parentId: parentRef, above: folder.above };
+        return toEntry(pan115.recent.made(madeFile(made)));
       } catch (error) {
         if (!(error instanceof DriveError) || error.category !== 'already_exists') throw error;
         throw taken(namesake(await pan115.children(parentRef, call), name)?.id ?? null, error);
@@ -52,11 +52,12 @@ export const createEditing = (pan115: Pan115Client) =>
       const { name, kept, replaced } = settled(task, options, ref);
       if (kept) return toEntry(kept);
       if (file.parentId !== parentRef) {
-        await change(pan115, '/open/ufile/move', { file_ids: ref, to_cid: parentRef }, call);
+        const form = { file_ids: ref, to_cid: parentRef };
+        await pan115.onceKnown([ref, parentRef], () => change(pan115, '/open/ufile/move', form, call), call);
       }
-      const moved = { ...file, parentId: parentRef, above: task.folder.above };
+      const moved = pan115.recent.made({ ...file, parentId: parentRef, above: task.folder.above });
       const result = await renamed(pan115, moved, name, call);
-      if (replaced) await removeReplaced(pan115, replaced, call);
+      await removeReplaced(pan115, replaced, call);
       return toEntry(result);
     },
 
@@ -66,11 +67,17 @@ export const createEditing = (pan115: Pan115Client) =>
       const { file } = task;
       const { name, kept, replaced } = settled(task, options, null);
       if (kept) return toEntry(kept);
+      const there = options.onConflict === 'REPLACE' ? alreadyThere(task.folder, { ...file, name }) : null;
+      if (there) {
+        await removeReplaced(pan115, there.others, call);
+        return toEntry(there.made);
+      }
       const before = new Set(task.folder.files.map(({ id }) => id));
-      await change(pan115, '/open/ufile/copy', { pid: parentRef, file_id: ref, nodupli: 0 }, call);
+      const form = { pid: parentRef, file_id: ref, nodupli: 0 };
+      await pan115.onceKnown([ref, parentRef], () => change(pan115, '/open/ufile/copy', form, call), call);
       const copy = await newIn(pan115, parentRef, file, before, call);
-      const result = await renamed(pan115, copy, name, call);
-      if (replaced) await removeReplaced(pan115, replaced, call);
+      const result = await renamed(pan115, pan115.recent.made(copy), name, call);
+      await removeReplaced(pan115, replaced, call);
       return toEntry(result);
     },
 
@@ -94,7 +101,9 @@ async function removed(
   refuseRoot(ref);
   const file = await pan115.info(ref, call);
   refuseChanged(file, ifRevision);
-  await change(pan115, '/open/ufile/delete', { file_ids: ref, parent_id: file.parentId }, call);
+  const form = { file_ids: ref, parent_id: file.parentId };
+  await pan115.onceKnown([ref], () => change(pan115, '/open/ufile/delete', form, call), call);
+  pan115.recent.gone(file);
   return file;
 }
 
@@ -133,18 +142,18 @@ function settled(
   { file, folder, name }: Task,
   { onConflict }: MoveOptions,
   movedId: string | null,
-): { readonly name: string; readonly kept?: WireFile; readonly replaced?: WireFile } {
+): { readonly name: string; readonly kept?: WireFile; readonly replaced: readonly WireFile[] } {
   const there = namesake(folder, name, movedId ?? undefined);
-  if (!there) return { name };
+  if (!there) return { name, replaced: [] };
   switch (onConflict) {
     case 'SKIP':
-      return { name, kept: there };
+      return { name, kept: there, replaced: [] };
     case 'RENAME':
-      return { name: freeName(folder, name) };
+      return { name: freeName(folder, name), replaced: [] };
     case 'REPLACE':
       // A whole folder is never put away, nor the entry that is to be copied.
       if (file.isFolder || there.isFolder || there.id === file.id) throw taken(there.id);
-      return { name, replaced: there };
+      return { name, replaced: [there] };
     case 'FAIL':
       throw taken(there.id);
   }
@@ -158,13 +167,12 @@ async function newIn(
   before: ReadonlySet<string>,
   call: CallContext,
 ): Promise<WireFile> {
-  for (const waitMs of COPY_WAITS_MS) {
-    if (waitMs > 0) await sleep(pan115.timer, waitMs, call.signal);
+  const copy = await pan115.patiently(async () => {
     const { files } = await pan115.children(parentRef, call);
     const fresh = files.filter((file) => !before.has(file.id) && file.isFolder === isFolder && file.sha1 === sha1);
-    const copy = fresh.find((file) => file.name === name) ?? fresh[0];
-    if (copy) return copy;
-  }
+    return fresh.find((file) => file.name === name) ?? fresh[0] ?? null;
+  }, call);
+  if (copy) return copy;
   throw pan115Error('unavailable', 'made the copy, but does not show it yet.', null, {}).spent();
 }
 

@@ -13,6 +13,8 @@ const ROWS = new Map(ERROR_ROWS.map((row) => [String(row[0]), row]));
 /** Waits that clients found to help, in milliseconds. */
 const LIMIT_PAUSE_MS = 65_000;
 const REFRESH_PAUSE_MS = 60_000;
+/** Between two tries of a refresh that a gateway answered. */
+const REFRESH_RETRY_MS = 4_000;
 const BURST_PAUSE_MS = 3_000;
 const BUSY_PAUSE_MS = 3_000;
 const FIREWALL_PAUSE_MS = 5 * 60_000;
@@ -98,6 +100,7 @@ function saidError(said: Said, reply: Reply, { endpoint, auth }: OutboundRequest
   if (isEmpty) {
     return pan115Error('rate_limited', 'answered nothing at all: there were too many requests.', '0', {
       retryAfterMs: BURST_PAUSE_MS,
+      nothingDone: true,
     });
   }
   if (said.code === '0' && endpoint === 'video.play') {
@@ -138,7 +141,7 @@ function codeError(code: string, text: string, reply: Reply | null, auth = false
     hint: row?.[3] ?? null,
     cause: text === '' ? undefined : new Error(text.slice(0, 500)),
     ...(pauseMs !== null && isRetryable(category) ? { retryAfterMs: pauseMs } : {}),
-    ...(NOTHING_DONE.has(code) ? { nothingDone: true } : {}),
+    ...(NOTHING_DONE.has(code) || category === 'rate_limited' ? { nothingDone: true } : {}),
   });
 }
 
@@ -173,7 +176,7 @@ function transportError(reply: Reply, { endpoint, as }: OutboundRequest): DriveE
   if (status >= 500 || (status < 400 && isOdd)) {
     // A page, or nothing: no application saw the request, so a refresh token is not used up by it.
     return pan115Error('unavailable', 'gave an answer that cannot be read. Try again.', providerCode, {
-      ...(isRefresh ? { nothingDone: true } : {}),
+      ...(isRefresh ? { nothingDone: true, retryAfterMs: REFRESH_RETRY_MS } : {}),
     });
   }
   return null;

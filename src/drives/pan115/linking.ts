@@ -21,12 +21,16 @@ const POLL_TIMEOUT_MS = 12_000;
 /** A second refresh within this time is refused (40140117), in milliseconds. */
 const REFRESH_INTERVAL_MS = 60_000;
 
+/** What every access token was seen to live, in seconds. */
+const ACCESS_SECONDS = 7_200;
+
 const TOKENS = z.object({
   data: objectOf(
     z.object({
       access_token: z.string().min(1),
       refresh_token: z.string().min(1).optional(),
-      expires_in: z.coerce.number().positive(),
+      /** Every field of the answer may be missing, but a pair that came is never thrown away: the one before is used up. */
+      expires_in: z.coerce.number().positive().catch(ACCESS_SECONDS),
     }),
   ),
 });
@@ -176,7 +180,8 @@ export function createLinking(services: Pan115Services): Linking {
       return tokensFrom(await post('oauth.refresh', '/open/refreshToken', form, call, { by, attempts: 3 }));
     },
 
-    refreshResendMax: 0,
+    // Whether 115 saw the one whose answer was lost is not known: if it did, it says so (40140120), and once does no harm.
+    refreshResendMax: 1,
     refreshIntervalMinMs: REFRESH_INTERVAL_MS,
   };
 

@@ -11,6 +11,7 @@ const USER = z.object({
     z.object({
       user_id: z.union([z.string(), z.number().transform(String)]),
       user_name: z.coerce.string().optional(),
+      user_face_s: z.string().optional(),
       user_face_m: z.string().optional(),
       user_face_l: z.string().optional(),
       rt_space_info: maybeObjectOf(z.object({ all_total: SIZE, all_remain: SIZE, all_use: SIZE })),
@@ -28,12 +29,12 @@ const USER = z.object({
 export const createProfile = (pan115: Pan115Client) =>
   ({
     async profile(call) {
-      const { user_id, user_name, user_face_l, user_face_m, vip_info } = await userInfo(pan115, call);
+      const { user_id, user_name, user_face_l, user_face_m, user_face_s, vip_info } = await userInfo(pan115, call);
       return {
         providerUserId: user_id,
         name: user_name || null,
         membership: vip_info?.level_name || null,
-        avatarUrl: user_face_l || user_face_m || null,
+        avatarUrl: user_face_l || user_face_m || user_face_s || null,
         membershipExpiresAt: dateOf(vip_info?.expire),
       };
     },

@@ -16,3 +16,6 @@ export const OSS_RATES: RateTable = { 'oss.part': { concurrent: 5 } };
 
 /** Of one file: the address allows two connections, seldom more, and the host refuses the third. */
 export const DOWNLOAD_RATES: RateTable = { download: { concurrent: 2 } };
+
+/** Of a file whose address allows no second one. */
+export const SINGLE_DOWNLOAD_RATES: RateTable = { download: { concurrent: 1 } };

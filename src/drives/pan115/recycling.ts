@@ -68,7 +68,7 @@ export const createRecycleBin = (pan115: Pan115Client): RecycleBin => ({
     if (!restored) throw pan115Error('unavailable', 'gave this back, but does not show it yet.', null, {}).spent();
     const others = await pan115.children(restored.parentId ?? ROOT_REF, call);
     const siblings = { files: others.files.filter(({ id }) => id !== restored.id) };
-    return toEntry(await renamed(pan115, restored, freeName(siblings, restored.name), call));
+    return toEntry(await renamed(pan115, pan115.recent.made(restored), freeName(siblings, restored.name), call));
   },
 
   async purge(ref, call) {

@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { DriveError } from '../../lib/drive-error.ts';
 import type { SlicedUpload, UploadPlan, UploadSession } from '../contract/upload.ts';
 import type { CallContext, DriveEntry } from '../driver.ts';
-import { folderFor, freeName, namesake, removeReplaced, taken } from './changing.ts';
+import { alreadyThere, folderFor, freeName, namesake, removeReplaced, taken } from './changing.ts';
 import type { Folder, Pan115Client } from './client.ts';
-import { corrupted, invalid, isMissing, pan115Error } from './errors.ts';
+import { corrupted, invalid, isMissing, PROVIDER, pan115Error } from './errors.ts';
 import { parsed } from './linking.ts';
 import { checkName } from './names.ts';
 import { type Callback, Oss, type OssObject, type StoredPart } from './oss.ts';
@@ -71,9 +71,15 @@ export function createUpload(pan115: Pan115Client): SlicedUpload {
       const place = settled(folder, plan);
       if (place.kept) return { instant: toEntry(place.kept) };
       const sha1 = plan.hashes.SHA1?.toUpperCase() ?? (await sha1Of(readSource, 0, plan.sizeBytes, call.signal));
+      const there = plan.onConflict === 'REPLACE' ? alreadyThere(folder, { ...plan, sha1 }) : null;
+      if (there) {
+        await removeReplaced(pan115, there.others, call);
+        return { instant: toEntry(there.made) };
+      }
       const about = { name: place.name, sizeBytes: plan.sizeBytes, parentRef: plan.parentRef, sha1 };
+      const tell = () => announce(pan115, about, readSource, call);
       const wanted = await orMade(pan115, plan, { ...place, sha1 }, call, () =>
-        announce(pan115, about, readSource, call),
+        pan115.onceKnown([plan.parentRef], tell, call),
       );
       if ('made' in wanted) {
         const { fileId, pickCode } = wanted.made;
@@ -111,6 +117,14 @@ export function createUpload(pan115: Pan115Client): SlicedUpload {
       if (!isWhole || total !== plan.sizeBytes) throw corrupted('lacks slices of this file.');
       const made = await register(plan, state, parts, call);
       return finished(pan115, plan, state.replacedRef, made, call);
+    },
+
+    /** 115 keeps several files of one name: the others go. */
+    async settleReplace({ ref, name, parentRef }, call) {
+      if (parentRef === null) return;
+      const { files } = await pan115.children(parentRef, call);
+      const others = files.filter((file) => file.name === name && !file.isFolder && file.id !== ref);
+      await removeReplaced(pan115, others, call);
     },
 
     async abort(session, call) {
@@ -176,6 +190,7 @@ export function createUpload(pan115: Pan115Client): SlicedUpload {
       return registeredOf(plan, state, await assemble(plan, state, parts, callback, call));
     } catch (error) {
       if (!(error instanceof DriveError) || call.signal.aborted) throw error;
+      if (error.providerCode === CALLBACK_REFUSED) throw refusedUpload(error);
       const made = await madeAfterAll(plan, state, error, call);
       if (made) return made;
       throw error.category === 'conflict' ? unknownUpload(error) : error;
@@ -216,7 +231,7 @@ export function createUpload(pan115: Pan115Client): SlicedUpload {
   ): Promise<WireFile | null> {
     const isGone = error.category === 'not_found';
     const isUnsure = UNSURE.has(error.category) && !error.nothingDone;
-    const isUnconfirmed = error.providerCode === CALLBACK_FAILED || error.providerCode === CALLBACK_REFUSED;
+    const isUnconfirmed = error.providerCode === CALLBACK_FAILED;
     if (!isGone && !isUnsure && !isUnconfirmed) return null;
     const there = await pan115.patiently(() => madeIn(pan115, plan, state, call), call);
     if (there || !isUnconfirmed || !plan.readSource) return there;
@@ -339,7 +354,7 @@ async function orMade(
   } catch (error) {
     const isUnsure = error instanceof DriveError && UNSURE.has(error.category) && !error.nothingDone;
     if (!isUnsure || call.signal.aborted) throw error;
-    const made = await madeIn(pan115, plan, state, call);
+    const made = await pan115.patiently(() => madeIn(pan115, plan, state, call), call);
     if (!made) throw error;
     return { made: { fileId: made.id, pickCode: made.pickCode } };
   }
@@ -355,9 +370,9 @@ async function finished(
 ): Promise<DriveEntry> {
   if (replacedRef !== null) {
     const replaced = madeFile({ id: replacedRef, name: made.name, isFolder: false, parentId: parentRef });
-    await removeReplaced(pan115, replaced, call);
+    await removeReplaced(pan115, [replaced], call);
   }
-  return toEntry(made);
+  return toEntry(pan115.recent.made(made));
 }
 
 const md5Of = (bytes: Uint8Array): string => createHash('md5').update(bytes).digest('hex').toUpperCase();
@@ -367,6 +382,10 @@ const stateOf = ({ state }: UploadSession): State => {
   if (!data) throw unknownUpload();
   return data;
 };
+
+/** Nothing is left of it at 115: it is announced and sent once more. */
+const refusedUpload = ({ message, providerCode, cause }: DriveError) =>
+  new DriveError('not_found', message, { provider: PROVIDER, providerCode, hint: 'Send the file again.', cause });
 
 const unknownUpload = (cause?: unknown) =>
   pan115Error('not_found', 'does not know this upload. Begin again.', null, { cause });

@@ -7,6 +7,8 @@ interface Link {
   readonly entry: Entry;
   readonly userAgent: string;
   readonly expiresAtMs: number;
+  /** Null: none goes along. */
+  readonly cookie: string | null;
   connections: number;
 }
 
@@ -46,10 +48,11 @@ export class Downloads {
     this.#links.clear();
   }
 
-  #urls({ form, headers }: Call, user: User): Success {
+  #urls({ form, headers }: Call, user: User): Success | Reply {
     const world = this.#world;
     const files = (form.get('pick_code') ?? '').split(',').flatMap((code) => world.byPickCode(user, code) ?? []);
     if (files.every(isFolder)) return { data: [] };
+    const cookie = world.settings.downloadCookie ? `uc=${world.nonce('c')}` : null;
     const entries = files.map((entry) => {
       const facts = {
         file_name: entry.name,
@@ -60,12 +63,15 @@ export class Downloads {
       if (isFolder(entry)) return [entry.id, { ...facts, url: false }];
       const token = world.nonce('s');
       const expiresAtMs = world.nowMs + world.settings.downloadMs;
-      this.#links.set(token, { entry, userAgent: headers['user-agent'] ?? '', expiresAtMs, connections: 0 });
-      const query = `t=${Math.floor(expiresAtMs / 1000)}&u=${user.id}&c=${world.settings.connectionsMax}&f=1&s=${token}`;
+      this.#links.set(token, { entry, userAgent: headers['user-agent'] ?? '', expiresAtMs, cookie, connections: 0 });
+      const query = `t=${Math.floor(expiresAtMs / 1000)}&u=${user.id}&c=${world.settings.connectionsMax}&f=${cookie === null ? 1 : 3}&s=${token}`;
       const url = `${world.urls.cdn}/f/${entry.id}/${encodeURIComponent(entry.name)}?${query}`;
       return [entry.id, { ...facts, url: { url } }];
     });
-    return { data: Object.fromEntries(entries) };
+    const data = Object.fromEntries(entries);
+    if (cookie === null) return { data };
+    const headersOut = { ...JSON_TYPE, 'set-cookie': `${cookie}; path=/; domain=.115.com` };
+    return new Reply(200, headersOut, JSON.stringify({ state: true, code: 0, message: '', data }));
   }
 
   #bytes({ query, headers, gone }: Call): Reply {
@@ -77,7 +83,10 @@ export class Downloads {
       world.violate('a download by another program than asked for it');
       return new Reply(403, JSON_TYPE, JSON.stringify({ message: 'invalid signature' }));
     }
-    if (headers.cookie !== undefined) world.violate('a cookie was sent to the content host');
+    if (link.cookie !== null && headers.cookie !== link.cookie) {
+      return new Reply(403, JSON_TYPE, JSON.stringify({ message: 'invalid signature' }));
+    }
+    if (link.cookie === null && headers.cookie !== undefined) world.violate('a cookie was sent to the content host');
     if (link.connections >= world.settings.connectionsMax) {
       world.violate('more connections to a file than its address allows');
       return new Reply(403, { 'content-type': 'text/plain' }, 'too many connections');

@@ -87,9 +87,10 @@ function list(world: World, { query }: Call, user: User): Success {
   }
   const cid = query.get('cid') ?? '0';
   const asked = world.entry(user, cid);
-  // What is not there lists the root, and says so by its id only.
-  const folder = asked && isFolder(asked) ? asked : user.root;
-  const entries = sorted(selected(folder, query), query, world);
+  // What is not there, or too new, lists the root, and says so by its id only.
+  const isListed = (entry: Entry): boolean => world.nowMs >= entry.listedAtMs;
+  const folder = asked && isFolder(asked) && isListed(asked) ? asked : user.root;
+  const entries = sorted(selected(folder, query).filter(isListed), query, world);
   const shown = entries.slice(offset, offset + limit);
   return {
     data: shown.map(itemOf),

@@ -93,7 +93,7 @@ export async function startPan115Fake(options: Pan115FakeOptions = {}) {
     seedFile: (user: User, path: string, content: Buffer | string | number, more: SeedOptions = {}): Entry => {
       const bytes = typeof content === 'number' ? madeBytes(content) : Buffer.from(content);
       const cut = path.lastIndexOf('/');
-      const made = { ...world.newEntry(path.slice(cut + 1), world.keep([bytes]), more), visibleAtMs: 0 };
+      const made = { ...world.newEntry(path.slice(cut + 1), world.keep([bytes]), more), visibleAtMs: 0, listedAtMs: 0 };
       attach(made, world.folder(user, path.slice(0, cut)));
       return made;
     },

@@ -181,7 +181,7 @@ export class OAuth {
       data: {
         access_token: accessToken,
         refresh_token: refreshToken,
-        expires_in: this.#world.settings.accessTokenSeconds,
+        ...(this.#world.settings.tellsLifetime ? { expires_in: this.#world.settings.accessTokenSeconds } : {}),
       },
     };
   }

@@ -4,6 +4,8 @@ export interface Settings {
   requestsPerSecond: number;
   /** What was just made is not found by its facts for so long, in milliseconds. */
   infoLagMs: number;
+  /** What was just made is not in lists for so long, in milliseconds. */
+  listLagMs: number;
   /** What is not there: its number, or a success with an empty list. */
   missingInfo: 'code' | 'empty';
   /** Facts come as a list of one. */
@@ -19,6 +21,8 @@ export interface Settings {
   /** How long a look at a device code is held, in milliseconds of real time. */
   longPollMs: number;
   accessTokenSeconds: number;
+  /** New tokens come with how long they live: every field of that answer is optional. */
+  tellsLifetime: boolean;
   /** Most authorizations of one account that live at a time. */
   grantsMax: number;
   /** Which files are asked about before they are taken: those that are known, all, or none. */
@@ -36,6 +40,8 @@ export interface Settings {
   /** Connections to one download address. */
   connectionsMax: number;
   downloadMs: number;
+  /** Addresses want the cookie that came with them (`f=3`). */
+  downloadCookie: boolean;
   /** Tasks on one page of the list. */
   offlinePage: number;
 }
@@ -43,6 +49,7 @@ export interface Settings {
 export const DEFAULTS: Settings = {
   requestsPerSecond: 5,
   infoLagMs: 1_000,
+  listLagMs: 1_000,
   missingInfo: 'code',
   infoAsList: false,
   changeMs: 2,
@@ -51,6 +58,7 @@ export const DEFAULTS: Settings = {
   searchLagMs: 0,
   longPollMs: 25,
   accessTokenSeconds: 7200,
+  tellsLifetime: true,
   grantsMax: 3,
   challenges: 'known',
   instant: true,
@@ -60,5 +68,6 @@ export const DEFAULTS: Settings = {
   partsPage: 1000,
   connectionsMax: 2,
   downloadMs: 4 * 3_600_000,
+  downloadCookie: false,
   offlinePage: 30,
 };

@@ -24,6 +24,8 @@ export interface Entry {
   modifiedAt: number;
   /** Facts about it are told from then on, in milliseconds. */
   visibleAtMs: number;
+  /** Lists have it from then on, and a folder is listed itself, in milliseconds. */
+  listedAtMs: number;
   starred: boolean;
   readonly media: Media;
 }
@@ -141,7 +143,7 @@ export class World {
       id: String(340_000_001 + this.users.length),
       options,
       totalBytes: options.totalBytes ?? 2 ** 41,
-      root: { ...this.newEntry('根目录', null), id: '0', visibleAtMs: 0 } as Entry,
+      root: { ...this.newEntry('根目录', null), id: '0', visibleAtMs: 0, listedAtMs: 0 } as Entry,
       recycled: [],
       tasks: [],
       offlineUsed: 0,
@@ -169,6 +171,7 @@ export class World {
       createdAt: modifiedAt ?? this.now,
       modifiedAt: modifiedAt ?? this.now,
       visibleAtMs: this.nowMs + this.settings.infoLagMs,
+      listedAtMs: this.nowMs + this.settings.listLagMs,
       starred: false,
       media,
     };
@@ -210,7 +213,7 @@ export class World {
     for (const name of path.split('/').filter((part) => part !== '')) {
       let next = folder.children?.find((child) => child.name === name);
       if (!next) {
-        next = { ...this.newEntry(name, null), visibleAtMs: 0 };
+        next = { ...this.newEntry(name, null), visibleAtMs: 0, listedAtMs: 0 };
         attach(next, folder);
       }
       folder = next;
