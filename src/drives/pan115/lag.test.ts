@@ -120,6 +120,16 @@ describe('115, when a replacing upload died half-way', { timeout: 60_000 }, () =
     assert.deepEqual(left(), [['/a.bin'], ['a.bin']], 'twice is as good as once');
   });
 
+  it('finds the file that was made, and puts the old one away, when it is told to end the upload again', async () => {
+    const session = await subject.begin(plan());
+    const slices = await subject.putSlices(plan(), session, BYTES);
+    pan115.fake.faults.inject({ kind: 'code', code: 911, match: { endpoint: 'delete' } });
+    await failure(subject.run('upload.complete', plan(), session, slices, call), 'permission_denied');
+    const made = await pan115.reopen().driver.upload?.complete(plan(), session, slices, call);
+    assert.deepEqual(left(), [['/a.bin'], ['a.bin']]);
+    assert.equal(made?.ref, pan115.fake.entryAt(pan115.user, '/a.bin')?.id);
+  });
+
   it('puts the old file away when the file was an instant hit, and makes no third', async () => {
     pan115.fake.seedFile(pan115.user, '/elsewhere.bin', Buffer.from(BYTES));
     pan115.fake.faults.inject({ kind: 'code', code: 911, match: { endpoint: 'delete' } });

@@ -150,7 +150,10 @@ export function createUpload(pan115: Pan115Client): SlicedUpload {
       pick_code: state.pickCode,
     };
     const post = { url: '/open/upload/resume', form, idempotent: true };
-    const { data } = await pan115.post(RESUMED, 'upload.resume', post, call);
+    const { data } = await pan115.post(RESUMED, 'upload.resume', post, call).catch((error) => {
+      const isUnknown = error instanceof DriveError && UNKNOWN.has(error.category);
+      throw isUnknown ? unknownUpload(error) : error;
+    });
     // Elsewhere there are none of the parts.
     if (data.bucket !== state.bucket || data.object !== state.object) throw unknownUpload();
     const callback = data.callback
@@ -185,8 +188,9 @@ export function createUpload(pan115: Pan115Client): SlicedUpload {
     parts: readonly StoredPart[],
     call: CallContext,
   ): Promise<WireFile> {
-    const callback = await goOn(plan, state, call);
     try {
+      // Of an upload that has become a file, 115 may know nothing any more.
+      const callback = await goOn(plan, state, call);
       return registeredOf(plan, state, await assemble(plan, state, parts, callback, call));
     } catch (error) {
       if (!(error instanceof DriveError) || call.signal.aborted) throw error;
@@ -242,6 +246,8 @@ export function createUpload(pan115: Pan115Client): SlicedUpload {
   }
 }
 
+/** How 115 says that it does not know an upload: the pick code is invalid, or does not exist. */
+const UNKNOWN: ReadonlySet<string> = new Set(['invalid_argument', 'not_found']);
 const UNSURE: ReadonlySet<string> = new Set(['unavailable', 'timeout', 'unexpected']);
 
 function checkPlan({ name, sizeBytes }: UploadPlan): void {

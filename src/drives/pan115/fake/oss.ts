@@ -237,6 +237,7 @@ export class Oss {
     if (task.preid !== null && task.preid !== headOf(content)) world.violate('preid is not that of the file');
     const made = world.newEntry(task.name, content);
     attach(made, folder);
+    task.isMade = true;
     return jsonReply({
       state: true,
       code: 0,

@@ -12,6 +12,8 @@ export const OSS_HOST = 'oss-cn-shenzhen.aliyuncs.com';
 
 /** A file that was announced, and whose bytes are wanted. */
 export interface UploadTask {
+  /** It has become a file, and can no longer be gone on with. */
+  isMade: boolean;
   readonly user: User;
   readonly pickCode: string;
   readonly name: string;
@@ -147,7 +149,8 @@ export class Uploads {
     const world = this.#world;
     const pickCode = createHash('md5').update(world.nonce('task')).digest('hex').slice(0, 24);
     const object = `${file.sha1.slice(0, 3)}/${pickCode}_${world.serial()}`;
-    const task: UploadTask = { ...file, pickCode, bucket: BUCKET, object, ...this.#words(file.user, pickCode, target) };
+    const words = this.#words(file.user, pickCode, target);
+    const task: UploadTask = { ...file, isMade: false, pickCode, bucket: BUCKET, object, ...words };
     this.tasks.push(task);
     return answerOf({ status: 1, pick_code: pickCode, target, ...placeOf(task) });
   }
@@ -163,6 +166,7 @@ export class Uploads {
     const index = this.tasks.findIndex((one) => one.user === user && one.pickCode === form.get('pick_code'));
     const task = this.tasks[index];
     if (!task) throw new Refusal(402, '参数错误');
+    if (task.isMade) throw new Refusal(50003, '提取码不存在');
     const isSame = form.get('target') === `U_1_${task.parentId}` && form.get('fileid') === task.sha1;
     if (!isSame || Number(form.get('file_size')) !== task.size) this.#world.violate('an upload was resumed as another');
     // The words are new; those from before count no more.
