@@ -372,9 +372,28 @@ for (const database of DATABASES) {
       const file = drive.files.get('file.bin');
       assert.ok(file);
       drive.files.set('file.bin', { ...file, entry: { ...file.entry, hashes: { SHA256: sha256(bytes) } } });
+      const settled: unknown[] = [];
+      driver.upload.settle = async ({ name }, _session, made) => void settled.push([name, made.ref]);
       parts.clock.pass(60_000);
       const row = await finished(id);
       assert.deepEqual([row.state, row.entryRef, drive.put], ['SUCCEEDED', 'unknown', [0, 1, 2]]);
+      assert.deepEqual(settled, [['file.bin', 'unknown']], 'what was left to be done is done');
+    });
+
+    test('an upload whose file the drive did not take is begun anew, once', async () => {
+      const driver = drive.slicing(4_000);
+      let refusals = 1;
+      drive.before = (act) => {
+        if (act !== 'complete' || refusals === 0) return;
+        refusals -= 1;
+        throw fault('not_found');
+      };
+      parts.engine(driver).start();
+      const row = await finished((await parts.queued(bytes)).id);
+      assert.deepEqual([row.state, drive.put], ['SUCCEEDED', [0, 1, 2, 0, 1, 2]]);
+      refusals = 2;
+      const other = await finished((await parts.queued(bytes, { name: 'other.bin' })).id);
+      assert.deepEqual([other.state, other.failure?.code, refusals], ['FAILED', 'NOT_FOUND', 0]);
     });
 
     test('a drive that kept other bytes than it was sent does not keep the file', async () => {

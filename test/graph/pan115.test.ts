@@ -233,6 +233,17 @@ describe('an account at 115', { timeout: 170_000 }, () => {
     const part = await fetch(ticket.url, { headers: { range: 'bytes=500000-500999' } });
     assert.equal(part.status, 206);
     assert.ok(Buffer.from(await part.arrayBuffer()).equals(expected.subarray(500_000, 501_000)));
+    // Parts cost 115 next to nothing: neither its facts nor an address is asked for with each.
+    const before = [fake.count('info'), fake.count('downurl')];
+    for (const start of [0, 1000, 2000, 3000, 4000, 5000]) {
+      const answer = await fetch(ticket.url, { headers: { range: `bytes=${start}-${start + 999}` } });
+      assert.equal((await answer.arrayBuffer()).byteLength, 1000);
+    }
+    const [facts = 0, addresses = 0] = [
+      fake.count('info') - (before[0] ?? 0),
+      fake.count('downurl') - (before[1] ?? 0),
+    ];
+    assert.ok(facts < 6 && addresses === 0, `${facts} questions for facts, ${addresses} for addresses`);
   });
 
   it('streams a film, with subtitles, and remembers how far it was watched', async () => {
