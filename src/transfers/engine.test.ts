@@ -372,29 +372,30 @@ for (const database of DATABASES) {
       const file = drive.files.get('file.bin');
       assert.ok(file);
       drive.files.set('file.bin', { ...file, entry: { ...file.entry, hashes: { SHA256: sha256(bytes) } } });
-      const settled: unknown[] = [];
-      driver.upload.settle = async ({ name }, _session, made) => void settled.push([name, made.ref]);
       parts.clock.pass(60_000);
       const row = await finished(id);
       assert.deepEqual([row.state, row.entryRef, drive.put], ['SUCCEEDED', 'unknown', [0, 1, 2]]);
-      assert.deepEqual(settled, [['file.bin', 'unknown']], 'what was left to be done is done');
     });
 
-    test('an upload whose file the drive did not take is begun anew, once', async () => {
-      const driver = drive.slicing(4_000);
-      let refusals = 1;
-      drive.before = (act) => {
-        if (act !== 'complete' || refusals === 0) return;
-        refusals -= 1;
-        throw fault('not_found');
-      };
-      parts.engine(driver).start();
-      const row = await finished((await parts.queued(bytes)).id);
-      assert.deepEqual([row.state, drive.put], ['SUCCEEDED', [0, 1, 2, 0, 1, 2]]);
-      refusals = 2;
-      const other = await finished((await parts.queued(bytes, { name: 'other.bin' })).id);
-      assert.deepEqual([other.state, other.failure?.code, refusals], ['FAILED', 'NOT_FOUND', 0]);
-    });
+    for (const onConflict of ['FAIL', 'REPLACE'] as const) {
+      test(`a file that a try before made is found, and what it replaces is put away: ${onConflict}`, async () => {
+        const driver = drive.slicing(4_000);
+        drive.after = (act) => {
+          if (act === 'complete') throw fault('timeout');
+        };
+        const putAway: (string | null)[] = [];
+        assert.ok(driver.upload);
+        driver.upload.settleReplace = async ({ ref }) => void putAway.push(ref);
+        parts.engine(driver, LIMITS).start();
+        const { id } = await parts.queued(bytes, { onConflict });
+        await parts.until(id, ({ state, attempts }) => state === 'QUEUED' && attempts === 1);
+        const file = drive.files.get('file.bin') ?? assert.fail();
+        drive.files.set('file.bin', { ...file, entry: { ...file.entry, hashes: { SHA256: sha256(bytes) } } });
+        parts.clock.pass(60_000);
+        assert.equal((await finished(id)).state, 'SUCCEEDED');
+        assert.deepEqual(putAway, onConflict === 'REPLACE' ? [file.entry.ref] : []);
+      });
+    }
 
     test('a drive that kept other bytes than it was sent does not keep the file', async () => {
       const driver = drive.slicing(4_000);

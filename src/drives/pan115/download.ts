@@ -3,20 +3,11 @@ import { type Readable, Transform } from 'node:stream';
 import { z } from 'zod';
 import { addMs } from '../../lib/clock.ts';
 import { DriveError } from '../../lib/drive-error.ts';
+import { isObject } from '../../lib/json.ts';
 import { cancelledError } from '../../transport/faults.ts';
 import type { ByteRange, CallContext, Driver } from '../driver.ts';
 import type { Pan115Client } from './client.ts';
-import {
-  classify,
-  corrupted,
-  invalid,
-  isObject,
-  notFound,
-  PROVIDER,
-  pan115Error,
-  STALE_LINK,
-  TITLE,
-} from './errors.ts';
+import { classify, corrupted, invalid, notFound, PROVIDER, pan115Error, STALE_LINK, TITLE } from './errors.ts';
 import { originsOf, USER_AGENT } from './hosts.ts';
 import { DOWNLOAD_RATES, SINGLE_DOWNLOAD_RATES } from './rates.ts';
 import type { Address } from './recent.ts';
