@@ -129,10 +129,27 @@ export class Pan115Client {
     if (!REF.test(ref)) throw notFound();
     const found = await this.#infoNow(ref, call);
     if (found) return found;
-    // What it said itself a moment ago is true until it can be looked up.
-    const made = this.recent.find(ref) ?? (await this.#infoLater(ref, call));
-    if (!made) throw notFound();
-    return made.above === null ? this.#placed(made, call) : made;
+    const made = this.recent.find(ref);
+    if (made) return this.#madeNow(made, call);
+    // What another program made just now is found a little later.
+    await sleep(this.timer, FRESH_MS, call.signal);
+    const later = await this.#infoNow(ref, call);
+    if (!later) throw notFound();
+    return later;
+  }
+
+  /** What this server made a moment ago, as its folder lists it; as 115 said itself when it was made, until that does. */
+  async #madeNow(made: WireFile, call: CallContext): Promise<WireFile> {
+    const { id, parentId } = made;
+    if (parentId === null) return made;
+    const { data, cid } = await this.#direct(
+      { ...DIRECT, cid: parentId, limit: LIST_PAGE_MAX, offset: 0 },
+      undefined,
+      call,
+    );
+    const listed = cid === undefined || cid === parentId ? data.find(({ file }) => file.id === id)?.file : undefined;
+    const file = { ...(listed ?? made), name: made.name, parentId };
+    return made.above === null ? this.#placed(file, call) : { ...file, above: made.above };
   }
 
   /** With the names of the folders above, which the call that made it did not tell. */
@@ -142,12 +159,6 @@ export class Pan115Client {
     if (parentId === ROOT_REF) return { ...file, above: [] };
     const { above, name } = await this.info(parentId, call);
     return { ...file, above: above && [...above, name] };
-  }
-
-  /** What another program made just now is found a little later. */
-  async #infoLater(ref: string, call: CallContext): Promise<WireFile | null> {
-    await sleep(this.timer, FRESH_MS, call.signal);
-    return this.#infoNow(ref, call);
   }
 
   async #infoNow(ref: string, call: CallContext): Promise<WireFile | null> {
@@ -213,7 +224,7 @@ export class Pan115Client {
 
   /** Null: it is there, but 115 does not list it yet. */
   async #listed(folderRef: string, { offset, limit, order }: PageOf, call: CallContext): Promise<FileList | null> {
-    const list = await this.#direct({ cid: folderRef, limit, offset, show_dir: 1, cur: 1 }, order, call);
+    const list = await this.#direct({ ...DIRECT, cid: folderRef, limit, offset }, order, call);
     if (list.cid === undefined || list.cid === folderRef) return list;
     const { isFolder } = await this.info(folderRef, call);
     if (!isFolder) throw pan115Error('wrong_kind', 'has a file there, not a folder.', null, {});
@@ -289,6 +300,8 @@ interface Order {
   readonly asc: 0 | 1;
 }
 
+/** Folders too, and nothing of what is below them. */
+const DIRECT = { show_dir: 1, cur: 1 };
 const BY_NAME: Order = { o: 'file_name', asc: 1 };
 const ORDER_UNSUPPORTED = '20130827';
 
