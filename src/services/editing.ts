@@ -3,6 +3,7 @@ import type { Clock } from '../lib/clock.ts';
 import { AlreadyExistsError, NotFoundError } from '../lib/errors.ts';
 import type { Accounts, OpenAccount } from './accounts.ts';
 import type { Copies } from './copies.ts';
+import { CopyNaming } from './copy-naming.ts';
 import { type Entries, type EntryKey, type EntryTarget, type EntryView, uncancelled } from './entries.ts';
 import type { Idempotency } from './idempotency.ts';
 import { type Act, type ItemList, ItemLists, type ItemListsOptions, type ItemResult } from './item-lists.ts';
@@ -145,7 +146,9 @@ export class Editing {
       operation,
       list,
       input: { destination, onConflict },
-      prepare: async ({ since }, call): Promise<Act> => {
+      prepare: async (attempt, call): Promise<Act> => {
+        const { since } = attempt;
+        const naming = new CopyNaming(attempt, call);
         const folder = await this.#entries.resolveFolder(viewer, destination, ['input', 'destination'], call);
         return async ({ opened, ref, options }) => {
           if (opened.account.id !== folder.account.id || isCopiedBySending(operation, opened)) {
@@ -154,7 +157,9 @@ export class Editing {
             return this.#copies.begin(viewer, { kind, opened, ref, folder, onConflict, among, since, ...options });
           }
           const relocate = () => opened.run(operation, ref, folder.entry.ref, { onConflict, ...options }, call);
-          return operation === 'copy' && onConflict === 'FAIL' ? unlessMade(opened, since, relocate) : relocate();
+          if (operation !== 'copy') return relocate();
+          if (onConflict === 'RENAME') return naming.copy(opened, ref, folder.entry.ref, options);
+          return onConflict === 'FAIL' ? unlessMade(opened, since, relocate) : relocate();
         };
       },
     });

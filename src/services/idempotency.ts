@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { addMs, type Clock } from '../lib/clock.ts';
 import { ConflictError, InvalidInputError } from '../lib/errors.ts';
+import { outageOf } from '../lib/outage.ts';
 import { sleep, type Timer } from '../lib/timer.ts';
 import { IdempotencyRecord } from '../storage/entities/operations.ts';
 import type { Storage } from '../storage/orm.ts';
@@ -24,6 +25,13 @@ export interface Attempt<Part> {
   readonly parts: readonly Part[];
   /** Keeps a part of the answer, so that an attempt after a crash does not do it again. JSON. */
   keep(part: Part): Promise<void>;
+  /** The name that the attempt before had claimed for what it was just doing; null: none. */
+  readonly claimed: string | null;
+  /**
+   * Keeps the name under which something is about to be made, until the next part is kept: an attempt after a crash looks
+   * there first. Null: the request has no key, and nothing can be kept.
+   */
+  readonly claim: ((name: string) => Promise<void>) | null;
 }
 
 export type Effect<Answer, Part> = (attempt: Attempt<Part>) => Promise<Answer>;
@@ -78,7 +86,7 @@ export class Idempotency {
     effect: Effect<Answer, Part>,
   ): Promise<Answer> {
     const { key } = request;
-    if (key == null) return effect({ since: null, parts: [], keep: async () => {} });
+    if (key == null) return effect(UNKEPT);
     checkKey(key);
     const inputHash = hashOf([request.operation, request.input]);
     const place = `${viewer.userId}/${key}`;
@@ -124,9 +132,13 @@ interface Claimed {
   readonly request: OnceRequest;
 }
 
+const UNKEPT = { since: null, parts: [], keep: async () => {}, claimed: null, claim: null } as const;
+
 /** What stands in a record: parts while pending, the answer afterwards. Wrapped, as null may be an answer. */
 interface Stored<Answer, Part> {
   readonly parts?: readonly Part[];
+  /** Of what comes behind the parts. */
+  readonly claim?: string;
   readonly answer?: Answer;
 }
 
@@ -163,24 +175,29 @@ class Claim<Answer, Part> {
       if (!record.pendingUntil) return stored.answer as Answer;
       if (record.pendingUntil <= this.#clock.now() && (await this.#takeOver(record.pendingUntil))) {
         this.#parts = stored.parts ?? [];
-        return this.#run(effect, record.createdAt);
+        return this.#run(effect, record.createdAt, stored.claim ?? null);
       }
       await sleep(this.#timer, POLL_MS, new AbortController().signal);
     }
   }
 
-  async #run(effect: Effect<Answer, Part>, since: Date | null): Promise<Answer> {
+  async #run(effect: Effect<Answer, Part>, since: Date | null, claimed: string | null = null): Promise<Answer> {
     const stop = this.#giveSigns();
     try {
       const keep = async (part: Part): Promise<void> => {
         this.#parts = [...this.#parts, part];
         if (!(await this.#update({ answer: { parts: this.#parts } }))) throw takenOver();
       };
-      const answer = await effect({ since, parts: this.#parts, keep });
+      const claim = async (name: string): Promise<void> => {
+        if (!(await this.#update({ answer: { parts: this.#parts, claim: name } }))) throw takenOver();
+      };
+      const answer = await effect({ since, parts: this.#parts, keep, claimed, claim });
       await this.#update({ answer: { answer }, pendingUntil: null });
       return answer;
     } catch (error) {
-      await this.#storage.fork().nativeDelete(IdempotencyRecord, this.#mine());
+      // Without a database nobody knows how far it came: whoever repeats it goes on as after a crash, behind the parts.
+      if (outageOf(error)) await this.#update({ pendingUntil: this.#clock.now() }).catch(() => false);
+      else await this.#storage.fork().nativeDelete(IdempotencyRecord, this.#mine());
       throw error;
     } finally {
       stop();

@@ -30,8 +30,9 @@ export function makeOnce<Result extends Delivered | null>(
   return unlessSkipped(delivery, async () => {
     const made = await foundMade(delivery, wanted);
     if (made) return made;
-    const names = freeNames(delivery);
-    if (delivery.row.claimedName == null) await claimName(delivery, names);
+    const { row, driver, call } = delivery;
+    const names = freeNames(driver, row.parentRef, row.name, call);
+    if (row.claimedName == null) await claimName(delivery, names);
     for (;;) {
       try {
         return await make();
@@ -40,7 +41,7 @@ export function makeOnce<Result extends Delivered | null>(
         // The try before may have been the one, and what it made was not shown yet.
         const late = await foundMade(delivery, wanted);
         if (late) return late;
-        if (delivery.row.onConflict !== 'RENAME') throw error;
+        if (row.onConflict !== 'RENAME') throw error;
         // A session is for the name that it was begun with.
         await dropSession(delivery);
         await claimName(delivery, names);
@@ -76,12 +77,17 @@ async function claimName(delivery: Delivery, names: AsyncGenerator<string, void>
 }
 
 /** The names that nothing in the folder has, the wanted one first. */
-async function* freeNames({ row, driver, call }: Delivery): AsyncGenerator<string, void> {
-  if (!(await findChild(driver, row.parentRef, row.name, call))) yield row.name;
-  const taken = driver.resolve || !driver.list ? null : await keysIn(driver, row.parentRef, call);
+export async function* freeNames(
+  driver: Driver,
+  parentRef: string,
+  wanted: string,
+  call: CallContext,
+): AsyncGenerator<string, void> {
+  if (!(await findChild(driver, parentRef, wanted, call))) yield wanted;
+  const taken = driver.resolve || !driver.list ? null : await keysIn(driver, parentRef, call);
   for (let number = 2; number <= NUMBERS_MAX; number += 1) {
-    const name = numberedName(row.name, number);
-    const isFree = taken ? !taken.has(entryNameKey(name)) : !(await findChild(driver, row.parentRef, name, call));
+    const name = numberedName(wanted, number);
+    const isFree = taken ? !taken.has(entryNameKey(name)) : !(await findChild(driver, parentRef, name, call));
     if (isFree) yield name;
   }
 }

@@ -16,6 +16,8 @@ export interface CrashCloud {
   bytesAt(path: string): Buffer | null;
   /** The names in a folder, of a cloud that the server cannot list. */
   readonly namesIn?: (path: string) => readonly string[];
+  /** Uploads that its storage waits for, where it tells. */
+  readonly unfinished?: () => number;
   /** What was done that its documents forbid. */
   violations(): readonly string[];
   close(): Promise<void>;
@@ -88,6 +90,7 @@ async function startPan115(plan: FaultPlan): Promise<CrashCloud> {
     link: upsert('PAN115', fake.grant(user)),
     seed: (path, bytes) => void fake.seedFile(user, path, bytes),
     bytesAt: (path) => fake.bytesAt(user, path),
+    unfinished: () => fake.unfinishedUploads(),
     violations: () => fake.violations,
     close: async () => {
       await stop();

@@ -37,6 +37,8 @@ export interface CrashRun extends JobsPlan {
 
 export interface CrashReport {
   readonly kills: number;
+  /** Uploads that a provider was left with, whose beginning nobody heard of: they end by its own limit. */
+  readonly unfinished: number;
   /** Requests that met a dead server. */
   readonly broken: number;
   readonly faults: Readonly<Record<string, number>>;
@@ -91,11 +93,15 @@ export async function crashTransfers(run: CrashRun): Promise<CrashReport> {
     await work.verify();
     await server.stop();
     await verifyNothingLeft(dataDir, databaseUrl);
+    const lost = killer.struck.length + (plan.counts.get('lost') ?? 0) + (plan.counts.get('cut') ?? 0);
+    const unfinished = clouds.reduce((sum, cloud) => sum + (cloud.unfinished?.() ?? 0), 0);
+    assert.ok(unfinished <= lost, `${unfinished} uploads are left open, and ${lost} answers were lost`);
     for (const { provider, violations } of clouds) {
       assert.deepEqual(violations(), [], `${provider} was asked for what its documents forbid`);
     }
     return {
       kills: killer.struck.length,
+      unfinished,
       broken: client.broken,
       faults: Object.fromEntries(plan.counts),
       outcomes: countOutcomes(work.outcomes),

@@ -397,10 +397,14 @@ for (const database of DATABASES) {
 
     describe('repeated after a process died before it could store the answer', () => {
       /** Makes the record look as a dead process leaves it, and asks again. */
-      async function afterCrash(mutation: keyof typeof DOCUMENTS, input: object): Promise<[Answer, Answer]> {
+      async function afterCrash(
+        mutation: keyof typeof DOCUMENTS,
+        input: object,
+        left: object | null = null,
+      ): Promise<[Answer, Answer]> {
         const key = randomUUID();
         const first = await change(mutation, { ...input, idempotencyKey: key });
-        const gone = { answer: null, pendingUntil: new Date(0) };
+        const gone = { answer: left, pendingUntil: new Date(0) };
         await app.app.storage.fork().nativeUpdate(IdempotencyRecord, { userId: person.userId, key }, gone);
         return [first, await change(mutation, { ...input, idempotencyKey: key })];
       }
@@ -417,6 +421,23 @@ for (const database of DATABASES) {
         const [moved, movedAgain] = await afterCrash('moveEntries', { ...input, onConflict: 'RENAME' });
         assert.deepEqual(movedAgain, moved);
         assert.equal((await names(target.path)).length, 2);
+      });
+
+      it('finds the copy that was made under the next free name', async () => {
+        const [source, target] = [await folder(), await folder()];
+        const input = { entries: [{ id: source.id }], destination: { id: target.id }, onConflict: 'RENAME' };
+        await change('copyEntries', input);
+        const left = { parts: [], claim: `${source.name} (2)` };
+        const [copied, copiedAgain] = await afterCrash('copyEntries', input, left);
+        assert.equal(copied.results[0].entry.name, left.claim);
+        assert.deepEqual(copiedAgain, copied);
+        assert.equal((await names(target.path)).length, 2);
+        // The one that died had not asked yet.
+        const [third, fourth] = await afterCrash('copyEntries', input, { parts: [], claim: `${source.name} (4)` });
+        assert.deepEqual(
+          [third, fourth].map(({ results }) => results[0].entry.name),
+          [`${source.name} (3)`, `${source.name} (4)`],
+        );
       });
 
       it('takes what is deleted as deleted', async () => {
