@@ -91,6 +91,15 @@ describe('Baidu Netdisk', { timeout: 60_000 }, () => {
       assert.ok(baidu.fake.bytesAt(baidu.user, `${ROOT}/a.bin`)?.equals(bytes));
     });
 
+    it("takes no file of somebody else's for the one that it sent, though it is as long", async () => {
+      const bytes = bytesOf(1000, 'sent');
+      const plan = subject.plan('/', 'a.bin', bytes);
+      const session = await subject.begin(plan);
+      const receipts = await subject.putSlices(plan, session, bytes, [0]);
+      baidu.fake.seedFile(baidu.user, `${ROOT}/a.bin`, bytesOf(1000, 'of somebody else'));
+      await failure(subject.run('upload.complete', plan, session, receipts, call), 'already_exists');
+    });
+
     it('does not go on renewing what stays refused', async () => {
       await subject.run('list', '/', {}, FIRST_PAGE, call);
       baidu.fake.faults.inject({ kind: 'errno', errno: -6, match: { endpoint: 'list' }, times: 99 });

@@ -263,8 +263,8 @@ async function commit(baidu: BaiduClient, plan: UploadPlan, state: State, call: 
   }
 }
 
-/** With `already_exists`, an earlier try may have been the one: at the beginning the name was free. */
-const MAY_BE_MADE: ReadonlySet<string> = new Set(['already_exists', 'unavailable', 'timeout', 'unexpected']);
+/** Not `already_exists`: that came of this very request, so it is somebody else's file, though it may be as long. */
+const MAY_BE_MADE: ReadonlySet<string> = new Set(['unavailable', 'timeout', 'unexpected']);
 
 const isSince = ({ server_ctime, server_mtime }: WireFile, { startedAtMs }: State): boolean =>
   Math.max(server_ctime ?? 0, server_mtime ?? 0) * 1000 >= startedAtMs - CLOCK_MARGIN_MS;

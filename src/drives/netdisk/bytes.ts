@@ -83,6 +83,10 @@ export const createBytes = (netdisk: NetdiskClient) =>
     async adopt(plan, file, call) {
       checkFile(plan, file);
       const parent = await netdisk.folder(plan.parentRef, call);
+      const interim = `.panql-${plan.transferId ?? randomBytes(9).toString('hex')}.part`;
+      // What a try before left when it died between two of its steps.
+      const left = plan.onConflict === 'REPLACE' ? await netdisk.find(below(parent.ref, interim), call) : null;
+      if (left) await remove(netdisk, left.ref, call);
       const existing = await netdisk.find(below(parent.ref, plan.name), call);
       if (!existing) return upload(netdisk, parent, plan.name, file, call);
       if (plan.onConflict === 'SKIP') return existing;
@@ -91,7 +95,6 @@ export const createBytes = (netdisk: NetdiskClient) =>
       }
       if (plan.onConflict === 'FAIL' || existing.kind !== 'FILE') throw taken(existing.ref);
       // Whether the server replaces a file by itself, it does not say. The old one goes when the new one is there.
-      const interim = `.panql-${randomBytes(9).toString('hex')}.part`;
       const sent = await upload(netdisk, parent, interim, file, call);
       try {
         await remove(netdisk, existing.ref, call);

@@ -106,6 +106,21 @@ describe('what is peculiar to a Netdisk server', () => {
     assert.deepEqual([await content('/docs/kept.txt'), names()], ['old', []]);
   });
 
+  it('a replacement that was tried again leaves nothing of the try that died', async () => {
+    await put('again.txt', 'old');
+    const { world } = fixture.user;
+    const file = await fixture.spool(Buffer.from('new'));
+    const plan = { parentRef: '/docs', name: 'again.txt', sizeBytes: file.sizeBytes, hashes: {} };
+    const replace = () => fixture.drive.run('adopt', { ...plan, onConflict: 'REPLACE', transferId: 'job' }, file, call);
+    for (const died of ['before the old one was deleted', 'before the new one was renamed']) {
+      world.put('/docs/.panql-job.part', Buffer.from('half'));
+      if (died.endsWith('renamed')) world.remove('/docs/again.txt');
+      assert.equal((await replace()).ref, '/docs/again.txt', died);
+      const left = world.namesIn('/docs').filter((name) => name.startsWith('.panql'));
+      assert.deepEqual([await content('/docs/again.txt'), left], ['new', []], died);
+    }
+  });
+
   it('a link for a quarter of an hour leads to the bytes without a token', async () => {
     await put('d.txt', 'linked');
     const { url, headers, expiresAt } = await fixture.drive.run('link', '/docs/d.txt', call);
