@@ -73,7 +73,7 @@ const THREATS: Readonly<Record<string, readonly (readonly [file: string, words: 
   'T11 ways out of a public link': [
     ['test/graph/direct-links.test.ts', 'what is no token of ours is 404, whatever it looks like'],
     ['test/graph/downloads.test.ts', 'tokens that are none are 404, whatever they look like'],
-    ['src/storage/blobs.test.ts', 'leaves files alone that are not the store’s'],
+    ['src/storage/blobs/store.test.ts', 'leaves files alone that are not the store’s'],
     ['src/transfers/server-files.test.ts', 'between check and opening leads nowhere'],
   ],
   'T12 files that run in the browser': [

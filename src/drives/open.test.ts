@@ -215,7 +215,7 @@ const ALL_ACTS: Readonly<Record<string, readonly string[] | null>> = {
   upload: ['begin', 'putSlice', 'complete', 'abort'],
   shares: ['create', 'list', 'update', 'cancel', 'save'],
   offline: ['add', 'addTorrent', 'list', 'cancel', 'clear', 'allowance'],
-  media: ['thumbnails', 'preview', 'playlist', 'info', 'transcode', 'progress'],
+  media: ['thumbnails', 'preview', 'playlist', 'info', 'lists', 'transcode', 'progress'],
 };
 
 function open(sinks: DriveSinks = {}, create = (log: string[]): Driver => new SmallDriver(log)) {
