@@ -56,10 +56,7 @@ export function surveyFile(ends: CopyEnds, source: DriveEntry): Prospect & { rea
   const prospect = prospectOf(ends, source);
   if (source.kind === 'FOLDER') return { ...prospect, totals: null };
   const sums = new Sums(ends);
-  sums.add(
-    { ...prospect, path: source.name, kind: 'FILE', sizeBytes: source.sizeBytes, twin: null, error: null },
-    source,
-  );
+  sums.add({ ...prospect, path: source.name, kind: 'FILE', sizeBytes: source.sizeBytes, twin: null, error: null });
   return { ...prospect, totals: sums.totals() };
 }
 
@@ -89,7 +86,7 @@ export async function surveyTree(ends: CopyEnds, source: DriveEntry, budget: Pla
           if (!budget.takeEntry()) return surveyed('ENTRIES');
           const part = partOf(ends, entry, folder.path, names);
           parts.push(part);
-          sums.add(part, entry);
+          sums.add(part);
           if (entry.kind === 'FOLDER' && !part.error) folders.push({ ref: entry.ref, path: part.path });
         }
         if (nextCursor === null) break;
@@ -184,7 +181,7 @@ class Sums {
     this.#wantsHash = Boolean(driver.instantUpload ?? driver.upload?.instantHashes?.length);
   }
 
-  add(part: PlanPart, entry: DriveEntry): void {
+  add(part: PlanPart): void {
     const totals = this.#totals;
     if (part.twin !== null) totals.conflicts += 1;
     if (part.error) totals.impossible += 1;
@@ -199,7 +196,7 @@ class Sums {
     this.calls = this.calls === null || part.providerCalls === null ? null : this.calls + part.providerCalls;
     if (part.route === null) return;
     const isAsked = part.route === 'INSTANT' || part.route === 'SERVER_SIDE';
-    if (this.#wantsHash && !isAsked && Object.keys(entry.hashes).length === 0) totals.filesWithoutHash += 1;
+    if (this.#wantsHash && !isAsked) totals.filesWithoutHash += 1;
     const route = this.#routes.get(part.route) ?? { files: 0, bytes: 0 };
     this.#routes.set(part.route, { files: route.files + 1, bytes: route.bytes + (part.sizeBytes ?? 0) });
   }

@@ -86,7 +86,7 @@ export class Sweeper {
   /** A tree of which an item is paused has as long as the item; that is given up by itself. */
   async #waitForPaused(row: Transfer, now: Date): Promise<boolean> {
     const { store } = this.#parts;
-    if (row.itemsTotal == null || !(await store.trees.hasPaused(row.id))) return false;
+    if (row.itemsTotal == null || row.state === 'PAUSED' || !(await store.trees.hasPaused(row.id))) return false;
     return store.update(row.id, row.state, row.fence, { expiresAt: addMs(now, STATE_DEADLINES_MS.RUNNING) });
   }
 

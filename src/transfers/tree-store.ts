@@ -96,9 +96,9 @@ export class TreeStore {
     );
   }
 
-  /** Whether an item of the tree is paused, while the tree itself is not. */
+  /** Whether an item of the tree is paused by itself: then it has a deadline of its own. */
   async hasPaused(treeId: string): Promise<boolean> {
-    const paused = { treeId, state: 'PAUSED' as const };
+    const paused = { treeId, state: 'PAUSED' as const, expiresAt: { $ne: null } };
     return (
       (await this.#storage.fork().findOne(Transfer, paused, { fields: ['id'], disableIdentityMap: true })) !== null
     );

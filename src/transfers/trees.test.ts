@@ -203,6 +203,30 @@ for (const database of DATABASES) {
       assert.equal((await parts.store.find(item))?.state, 'FAILED');
     });
 
+    test('a paused tree has its week whatever becomes of its items, and is given up then', async () => {
+      const { id } = await begin(fill(1, 2));
+      const reached = Promise.withResolvers<void>();
+      const hung = Promise.withResolvers<void>();
+      to.behaviour.before = (act) => {
+        if (act !== 'upload.begin') return undefined;
+        reached.resolve();
+        return hung.promise;
+      };
+      parts.engine(open, LIMITS).start();
+      await reached.promise;
+      const expiresAt = addMs(parts.clock.now(), STATE_DEADLINES_MS.PAUSED);
+      // Paused by itself first, so that it has a deadline that the tree must not wait for again and again.
+      await parts.store.change((await itemOf(id, '0')).id, 'pause', { expiresAt });
+      await parts.store.change(id, 'pause', { expiresAt });
+      await parts.store.change((await itemOf(id, '1')).id, 'cancel', {});
+      const row = await parts.store.find(id);
+      assert.deepEqual([row?.state, row?.itemsCancelled, row?.expiresAt], ['PAUSED', 1, expiresAt]);
+      parts.clock.pass(STATE_DEADLINES_MS.PAUSED + 1);
+      await parts.sweeper.sweep();
+      assert.equal((await parts.store.find(id))?.state, 'FAILED');
+      hung.resolve();
+    });
+
     test('an item that was at work when its tree was paused has no deadline of its own meanwhile', async () => {
       const { id } = await begin(fill(1, 1));
       const reached = Promise.withResolvers<void>();

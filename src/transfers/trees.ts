@@ -74,12 +74,13 @@ export async function noteItem(
 }
 
 /** Its lock lets the ends of other items wait, so that one of them sees that it is the last. */
-const count = (em: EntityManager, treeId: string, counted: object, now: Date): Promise<number> =>
-  em.nativeUpdate(
-    Transfer,
-    { id: treeId, state: { $nin: [...FINAL_STATES] } },
-    { ...counted, expiresAt: addMs(now, STATE_DEADLINES_MS.RUNNING) },
-  );
+async function count(em: EntityManager, treeId: string, counted: object, now: Date): Promise<void> {
+  const expiresAt = addMs(now, STATE_DEADLINES_MS.RUNNING);
+  const open = { id: treeId, state: { $nin: [...FINAL_STATES, 'PAUSED' as const] } };
+  if ((await em.nativeUpdate(Transfer, open, { ...counted, expiresAt })) > 0) return;
+  // A pause has its own deadline, which is later.
+  await em.nativeUpdate(Transfer, { id: treeId, state: 'PAUSED' }, counted);
+}
 
 /** The bytes of what was left out are no part of the whole any more. */
 const without = (bytes: number) => raw('case when bytes_total > ? then bytes_total - ? else 0 end', [bytes, bytes]);
