@@ -67,8 +67,9 @@ export interface PlaylistsOptions {
 }
 
 /**
- * Playlists of providers whose own addresses cannot be given away, by way of this server. An address is short-lived, and
- * holds all that it takes, sealed: nothing is kept for it. It ends with the session or API key that asked for it.
+ * Playlists of providers whose own addresses cannot be given away, by way of this server; and downloads of films, in the
+ * same way. An address is short-lived, and holds all that it takes, sealed: nothing is kept for it. It ends with the
+ * session or API key that asked for it.
  */
 export class Playlists {
   readonly #options: PlaylistsOptions;
