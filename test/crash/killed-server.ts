@@ -68,19 +68,14 @@ export class KilledServer {
   }
 }
 
-/**
- * Kills it at random moments of its work, and starts it again each time. With `progress`, which goes from 0 to 1, the kills
- * are spread over it.
- */
+/** Kills it at random moments of its work, and starts it again each time. */
 export async function killOften(
   server: KilledServer,
   random: () => number,
   kills: number,
   isDone: () => boolean,
-  progress: () => number = () => 1,
 ): Promise<void> {
   for (let kill = 0; kill < kills && !isDone(); kill += 1) {
-    while (progress() < kill / (kills + 1) && !isDone()) await delay(RETRY_MS);
     await delay(KILL_AFTER_MS.min + random() * (KILL_AFTER_MS.max - KILL_AFTER_MS.min));
     if (isDone()) return;
     server.kill();
