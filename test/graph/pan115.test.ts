@@ -376,6 +376,22 @@ describe('an account at 115', { timeout: 170_000 }, () => {
     assert.equal(theirs.code, 'NOT_FOUND');
   });
 
+  it('sends no token again that was refused, while it cannot have another yet', async () => {
+    clock.advance(61_000);
+    fake.expireTokens(user);
+    assert.equal((await children()).length, 4);
+    fake.expireTokens(user);
+    const asked = () => fake.requests.filter(({ role }) => role === 'api').length;
+    const before = asked();
+    for (let round = 0; round < 3; round += 1) {
+      const { errors } = await app.graphql(CHILDREN, { id: accountId }, person.token);
+      assert.equal(errors?.[0]?.extensions?.code, 'RATE_LIMITED');
+    }
+    assert.equal(asked(), before + 1);
+    clock.advance(61_000);
+    assert.equal((await children()).length, 4);
+  });
+
   it('stays linked when a refresh did not reach 115, and is tried again later', async () => {
     clock.advance(61_000);
     fake.expireTokens(user);

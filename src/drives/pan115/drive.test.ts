@@ -69,6 +69,12 @@ describe('115', { timeout: 60_000 }, () => {
       assert.equal(pan115.fake.count('list'), 1);
     });
 
+    it('repeats a change that was not done because there were too many', async () => {
+      pan115.fake.faults.inject({ kind: 'code', code: 0, match: { endpoint: 'add' } });
+      await subject.run('createFolder', '0', 'new', call);
+      assert.deepEqual(paths(), ['/new']);
+    });
+
     it('never asks faster than clients live with', () => {
       const [window] = RATES['*']?.windows ?? [];
       assert.ok(window && window.max / (window.windowMs / 1000) <= 2 && window.max <= 5);
@@ -608,6 +614,18 @@ describe('115', { timeout: 60_000 }, () => {
     const magnet = (digit: string) => `magnet:?xt=urn:btih:${digit.repeat(40).toUpperCase()}&dn=x`;
     const all = () => everyItem((page) => subject.run('offline.list', page, call), 7);
 
+    it('are listed also where one tells less of itself', async () => {
+      const task = { info_hash: 'a'.repeat(40), name: 'a' };
+      const tasks = [task, { ...task, info_hash: 'b'.repeat(40), percentDone: '100' }, { ...task, status: '-1' }];
+      const body = JSON.stringify({ state: true, code: 0, message: '', data: [{ page: 1, page_count: 1, tasks }] });
+      pan115.fake.faults.inject({ kind: 'status', status: 200, body, match: { endpoint: 'offline.list' } });
+      const { items } = await subject.run('offline.list', FIRST_PAGE, call);
+      assert.deepEqual(
+        items.map(({ state }) => state),
+        ['RUNNING', 'SUCCEEDED', 'FAILED'],
+      );
+    });
+
     it('takes 115 links in one call, refuses more, and gives a result for each of 200', async () => {
       const { urlsMax } = subject.driver.offline ?? assert.fail();
       assert.equal(urlsMax, 115);
@@ -753,6 +771,15 @@ describe('115', { timeout: 60_000 }, () => {
         assert.match((await subject.run('media.playlist', ref, quality, call)).url, /\/2\.m3u8/);
       await failure(subject.run('media.playlist', ref, '8K', call), 'invalid_argument');
       await failure(subject.run('media.playlist', seed('/a.txt'), null, call), 'unsupported');
+    });
+
+    it('of which 115 has nothing at all to play are files all the same', async () => {
+      const ref = seed('/a.mkv', 'film');
+      const body = JSON.stringify({ state: true, code: 0, message: '', data: [] });
+      pan115.fake.faults.inject({ kind: 'status', status: 200, body, match: { endpoint: 'video.play' }, times: 2 });
+      const { width, height } = await subject.run('media.info', ref, call);
+      assert.deepEqual([width, height], [null, null]);
+      await failure(subject.run('media.playlist', ref, null, call), 'invalid_argument');
     });
 
     it('that are not ready say so, and are asked for', async () => {

@@ -6,14 +6,15 @@ import { categoryOf } from '../shared/categories.ts';
 import { ACCEPTED, type Pan115Client } from './client.ts';
 import { fetchAddress } from './download.ts';
 import { invalid, pan115Error } from './errors.ts';
-import { dateOf, listOf, maybeObjectOf, objectOf, type WireFile } from './wire.ts';
+import { dateOf, listOf, maybeObjectOf, type WireFile } from './wire.ts';
 
 /** Queues for making a film ready to play: by membership, or paid with credits. */
 const PUSHES = ['vip_push', 'pay_push'];
 
 const LENGTH = z.coerce.number().positive().optional().catch(undefined);
 const PLAY = z.object({
-  data: objectOf(
+  /** Nothing at all where there is nothing to play. */
+  data: maybeObjectOf(
     z.object({
       play_long: LENGTH,
       video_url: listOf(
@@ -135,7 +136,9 @@ async function film(
 }
 
 const play = async (pan115: Pan115Client, { pickCode }: WireFile, call: CallContext) =>
-  (await pan115.get(PLAY, 'video.play', '/open/video/play', { pick_code: pickCode }, call)).data;
+  (await pan115.get(PLAY, 'video.play', '/open/video/play', { pick_code: pickCode }, call)).data ?? NOTHING_TO_PLAY;
+
+const NOTHING_TO_PLAY = { play_long: undefined, video_url: [] };
 
 /** Null where there is nothing to play, or not yet. */
 async function orNothing<Value>(asked: Promise<Value>): Promise<Value | null> {

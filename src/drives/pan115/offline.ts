@@ -27,6 +27,7 @@ const FLAGS: Readonly<Record<OfflineClearScope, number>> = {
   SUCCEEDED_WITH_FILES: 4,
   ALL_WITH_FILES: 5,
 };
+const RUNNING = 1;
 const STATES: Readonly<Record<number, DriveOfflineTask['state']>> = {
   [-1]: 'FAILED',
   0: 'PENDING',
@@ -50,7 +51,8 @@ const TASK = z.object({
   last_update: z.coerce.number().optional().catch(undefined),
   file_id: ID,
   delete_file_id: ID,
-  status: z.coerce.number(),
+  /** Not told: what it has done so far says whether it is at its end. */
+  status: z.coerce.number().catch(RUNNING),
   url: z.string().optional().catch(undefined),
   wp_path_id: ID,
 });
