@@ -5,6 +5,7 @@ import { DATABASES } from '../../test/support/databases.ts';
 import { openTransferBench, type TransferBench, type TransferParts } from '../../test/support/transfers.ts';
 import { addMs } from '../lib/clock.ts';
 import type { Transfer } from '../storage/entities/transfer.ts';
+import { UNTRIED } from './failures.ts';
 import { entryRow } from './folders.ts';
 import { isFinal, STATE_DEADLINES_MS } from './states.ts';
 import { LEASE_MS } from './store.ts';
@@ -190,7 +191,8 @@ for (const database of DATABASES) {
       const expiresAt = addMs(parts.clock.now(), STATE_DEADLINES_MS.PAUSED);
       assert.equal((await parts.store.change(item, 'pause', { expiresAt }))?.state, 'PAUSED');
       hung.resolve();
-      await parts.until(id, ({ itemsSucceeded }) => itemsSucceeded === 2);
+      const moved = await parts.until(id, ({ itemsSucceeded }) => itemsSucceeded === 2);
+      assert.deepEqual(moved.expiresAt, addMs(parts.clock.now(), STATE_DEADLINES_MS.RUNNING), 'what moves has time');
       for (let day = 1; day <= 6; day += 1) {
         parts.clock.pass(STATE_DEADLINES_MS.RUNNING + 1);
         await parts.sweeper.sweep();
@@ -225,6 +227,21 @@ for (const database of DATABASES) {
       await parts.sweeper.sweep();
       assert.equal((await parts.store.find(id))?.state, 'FAILED');
       hung.resolve();
+    });
+
+    test('a tree that is paused and resumed while its items end comes to its end', async () => {
+      const { id } = await begin(fill(2, 15));
+      parts.engine(open, LIMITS).start();
+      for (let round = 0; round < 30; round += 1) {
+        // As many rounds as items: each pause meets others that are just ending.
+        await parts.until(id, ({ state, itemsSucceeded }) => (itemsSucceeded ?? 0) >= round || isFinal(state));
+        if (!(await parts.store.change(id, 'pause'))) break;
+        await parts.bus.publish('transfer.control', { transferId: id, action: 'pause' });
+        await parts.store.change(id, 'resume', { runAfter: parts.clock.now(), ...UNTRIED });
+      }
+      const row = await finished(id);
+      assert.deepEqual([row.state, row.itemsSucceeded, row.failure], ['SUCCEEDED', 32, null]);
+      assert.deepEqual(copiesOf(to.account('to').tree()), copiesOf(from.account('from').tree()));
     });
 
     test('an item that was at work when its tree was paused has no deadline of its own meanwhile', async () => {

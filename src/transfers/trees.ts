@@ -73,13 +73,15 @@ export async function noteItem(
   }
 }
 
-/** Its lock lets the ends of other items wait, so that one of them sees that it is the last. */
-async function count(em: EntityManager, treeId: string, counted: object, now: Date): Promise<void> {
-  const expiresAt = addMs(now, STATE_DEADLINES_MS.RUNNING);
-  const open = { id: treeId, state: { $nin: [...FINAL_STATES, 'PAUSED' as const] } };
-  if ((await em.nativeUpdate(Transfer, open, { ...counted, expiresAt })) > 0) return;
-  // A pause has its own deadline, which is later.
-  await em.nativeUpdate(Transfer, { id: treeId, state: 'PAUSED' }, counted);
+/**
+ * In one statement, so that no change of the tree comes between. Its lock lets the ends of other items wait, so that one
+ * of them sees that it is the last. A pause has its own deadline, which is later.
+ */
+function count(em: EntityManager, treeId: string, counted: object, now: Date): Promise<number> {
+  const expiresAt = raw(`case when state = 'PAUSED' then expires_at else ? end`, [
+    addMs(now, STATE_DEADLINES_MS.RUNNING),
+  ]);
+  return em.nativeUpdate(Transfer, { id: treeId, state: { $nin: [...FINAL_STATES] } }, { ...counted, expiresAt });
 }
 
 /** The bytes of what was left out are no part of the whole any more. */
