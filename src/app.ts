@@ -1,7 +1,7 @@
 import { hkdfSync, randomInt } from 'node:crypto';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import type { Config } from './config.ts';
+import type { BlobStoreConfig, Config } from './config.ts';
 import type { CloudServices } from './drives/cloud.ts';
 import type { DriveDefinition } from './drives/driver.ts';
 import { type DriveNotice, Places } from './drives/layers/announce.ts';
@@ -76,6 +76,7 @@ import { Transfers } from './services/transfers.ts';
 import { UploadPlanner } from './services/upload-planner.ts';
 import { Uploads } from './services/uploads.ts';
 import { VaultKeys } from './services/vault-keys.ts';
+import type { ObjectStore } from './storage/blobs/remote.ts';
 import { BlobStore } from './storage/blobs/store.ts';
 import { openStorage, type Storage } from './storage/orm.ts';
 import { createPostgresState, sweepSharedStates } from './storage/shared-state.ts';
@@ -133,6 +134,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     { ...config, name: 'JWT_KEYS', configured: config.jwtKeys },
     { ...config, name: 'VAULT_KEYS', configured: config.vaultKeys },
   );
+  const objects = config.blobStore && (await openObjects(config.blobStore, log));
   const storage = await openStorage({
     url: config.databaseUrl,
     log,
@@ -158,7 +160,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
     keys: jwtKeys,
     passwordCost: overrides.passwordCost,
   });
-  const blobs = new BlobStore(join(config.dataDir, 'blobs'), storage, clock);
+  const blobs = new BlobStore(join(config.dataDir, 'blobs'), storage, clock, objects && { objects, log });
   const announce = (event: Topics['entry.changed']) => void events.publish('entry.changed', event);
   const cipher = new Cipher(vaultKeys);
   const vault = new Vault(cipher);
@@ -307,7 +309,7 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
   offlineFollower.start();
   const playlists = new Playlists({ storage, cipher, accounts, clock });
   const services: Services = {
-    health: new Health(storage),
+    health: new Health({ storage, blobs }),
     links,
     identity,
     audit,
@@ -380,12 +382,19 @@ export async function createApp(config: Config, log: Logger, overrides: AppOverr
         () => identity.settled(),
         () => mailer.close(),
         () => outbound.close(),
+        () => objects?.close(),
         () => turns?.close(),
         () => events.close(),
         () => throttle.close(),
         () => storage.close(),
       ]),
   };
+}
+
+/** Loaded only where it is set: the embedded server starts without a client for S3. */
+async function openObjects(blobStore: BlobStoreConfig, log: Logger): Promise<ObjectStore> {
+  const { openS3 } = await import('./storage/blobs/s3.ts');
+  return openS3({ ...blobStore, log });
 }
 
 /** Where processes count their requests to providers together; null: there is only this one, which counts in memory. */

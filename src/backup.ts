@@ -1,7 +1,11 @@
 import { resolve } from 'node:path';
-import { loadConfig } from './config.ts';
+import { type BlobStoreConfig, loadConfig } from './config.ts';
 import { ConfigError } from './lib/errors.ts';
 import { backUp } from './storage/backup.ts';
+
+/** What is deleted stays in the bucket for an hour: for so long it has all that the database of now names. */
+const bucketAdvice = ({ address: { bucket, prefix } }: BlobStoreConfig): string =>
+  `Within the hour after the database, copy the bucket, as by: aws s3 sync s3://${bucket}/${prefix} <folder>`;
 
 /**
  * Copies the data of the embedded server into a folder, also beside a running server. Says on standard output what it
@@ -13,18 +17,22 @@ export async function backUpTo(
 ): Promise<void> {
   try {
     if (!folder) throw new ConfigError('Name the folder of the backup: npm run backup -- /path/to/backup');
-    const { dataDir, databaseUrl, jwtKeys, vaultKeys } = loadConfig(environment);
+    const { dataDir, databaseUrl, blobStore, jwtKeys, vaultKeys } = loadConfig(environment);
     const url = databaseUrl.reveal();
     if (!url.startsWith('sqlite:')) {
       throw new ConfigError(
-        'The database is PostgreSQL: back it up by pg_dump, then copy `blobs` and `spool` of DATA_DIR, in this order.',
+        blobStore
+          ? `The database is PostgreSQL: back it up by pg_dump. Then copy \`spool\` and \`spool.id\` of each host's DATA_DIR. ${bucketAdvice(blobStore)}`
+          : 'The database is PostgreSQL: back it up by pg_dump, then copy `blobs`, `spool` and `spool.id` of DATA_DIR, in this order.',
       );
     }
     const target = resolve(folder);
-    const report = await backUp({ dataDir, databasePath: url.replace(/^sqlite:(\/\/(?=\/))?/, ''), target });
+    const databasePath = url.replace(/^sqlite:(\/\/(?=\/))?/, '');
+    const report = await backUp({ dataDir, databasePath, target, withBlobs: blobStore === null });
     process.stdout.write(
       `The backup is in ${target}: a database of ${report.databaseBytes} bytes, ${report.blobsCopied} files copied, ` +
         `${report.blobsKept} there already, ${report.spooled} transfers under way.\n` +
+        (blobStore ? `It has no files of the built-in drives. ${bucketAdvice(blobStore)}\n` : '') +
         `To restore it, start PanQL on a copy of it: DATA_DIR=<copy> npm start\n` +
         (jwtKeys || vaultKeys ? 'Keep VAULT_KEYS and JWT_KEYS as well: they are settings, and not in it.\n' : ''),
     );

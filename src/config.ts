@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { ConfigError } from './lib/errors.ts';
 import { Secret } from './lib/secret.ts';
+import { parseS3Address, type S3Address } from './storage/blobs/s3-address.ts';
 
 export const REGISTRATION_MODES = ['open', 'invite', 'closed'] as const;
 export type RegistrationMode = (typeof REGISTRATION_MODES)[number];
@@ -29,6 +30,13 @@ const databaseUrl = z
   .string()
   .refine((url) => /^(sqlite:|postgres(ql)?:\/\/)/.test(url), 'must be sqlite:<path> or postgres://…');
 
+const blobStoreUrl = z.string().transform((url, context): S3Address => {
+  const address = parseS3Address(url);
+  if (!('fault' in address)) return address;
+  context.addIssue({ code: 'custom', message: address.fault });
+  return z.NEVER;
+});
+
 /** Each setting of `.env.example`; a test holds the two against each other. */
 const SETTINGS = {
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
@@ -41,6 +49,9 @@ const SETTINGS = {
     .string()
     .regex(/^rediss?:\/\//, 'must be redis://… or rediss://…')
     .optional(),
+  BLOB_STORE_URL: blobStoreUrl.optional(),
+  BLOB_STORE_ACCESS_KEY_ID: z.string().optional(),
+  BLOB_STORE_SECRET_ACCESS_KEY: z.string().optional(),
   VAULT_KEYS: z.string().optional(),
   JWT_KEYS: z.string().optional(),
   DOWNLOAD_LIMIT: z.coerce.number().int().min(0).default(10),
@@ -113,6 +124,8 @@ const FROM_FILE = [
   'JWT_KEYS',
   'DATABASE_URL',
   'REDIS_URL',
+  'BLOB_STORE_ACCESS_KEY_ID',
+  'BLOB_STORE_SECRET_ACCESS_KEY',
   'SMTP_URL',
   'BAIDU_CLIENT_SECRET',
   'PAN115_CLIENT_SECRET',
@@ -133,6 +146,8 @@ export interface Config {
   /** `sqlite:<absolute path>` or `postgres://…`. */
   readonly databaseUrl: Secret;
   readonly redisUrl: Secret | null;
+  /** Where the built-in drive keeps bytes; null: in {@link Config.dataDir}. */
+  readonly blobStore: BlobStoreConfig | null;
   readonly vaultKeys: Secret | null;
   readonly jwtKeys: Secret | null;
   readonly downloadLimit: number;
@@ -159,6 +174,13 @@ export interface Config {
   readonly baidu: BaiduConfig;
   readonly pan115: Pan115Config;
   readonly pan123: Pan123Config;
+}
+
+/** An S3-compatible store. */
+export interface BlobStoreConfig {
+  readonly address: S3Address;
+  /** Null: as the AWS SDK finds them. */
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: Secret } | null;
 }
 
 /** The operator's application at Baidu. */
@@ -197,6 +219,20 @@ export interface Pan123Config {
 
 const secret = (value: string | undefined): Secret | null => (value === undefined ? null : new Secret(value));
 
+function blobStoreOf({
+  BLOB_STORE_URL: address,
+  BLOB_STORE_ACCESS_KEY_ID: accessKeyId,
+  BLOB_STORE_SECRET_ACCESS_KEY: secretAccessKey,
+}: {
+  readonly BLOB_STORE_URL?: S3Address | undefined;
+  readonly BLOB_STORE_ACCESS_KEY_ID?: string | undefined;
+  readonly BLOB_STORE_SECRET_ACCESS_KEY?: string | undefined;
+}): BlobStoreConfig | null {
+  if (!address) return null;
+  const hasKeys = accessKeyId !== undefined && secretAccessKey !== undefined;
+  return { address, credentials: hasKeys ? { accessKeyId, secretAccessKey: new Secret(secretAccessKey) } : null };
+}
+
 /**
  * Reads the environment once into a frozen object.
  * @throws ConfigError naming every fault at once.
@@ -223,6 +259,9 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   if (!parsed.success) {
     for (const issue of parsed.error.issues) faults.push(`${issue.path.join('.')} ${issue.message}`);
   }
+  if (Boolean(given.BLOB_STORE_ACCESS_KEY_ID) !== Boolean(given.BLOB_STORE_SECRET_ACCESS_KEY)) {
+    faults.push('BLOB_STORE_ACCESS_KEY_ID and BLOB_STORE_SECRET_ACCESS_KEY belong together: set both or none');
+  }
   if (!parsed.success || faults.length > 0) {
     throw new ConfigError(
       `Settings that need mending:\n${faults.map((fault) => `  - ${fault}`).join('\n')}\nSee .env.example.`,
@@ -239,6 +278,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     dataDir,
     databaseUrl: new Secret(settings.DATABASE_URL ?? `sqlite:${resolve(dataDir, 'panql.sqlite')}`),
     redisUrl: secret(settings.REDIS_URL),
+    blobStore: blobStoreOf(settings),
     vaultKeys: secret(settings.VAULT_KEYS),
     jwtKeys: secret(settings.JWT_KEYS),
     downloadLimit: settings.DOWNLOAD_LIMIT,

@@ -116,11 +116,19 @@ async function welcome({ config, storage, services }: App): Promise<string> {
     ['API', api],
     ...(config.graphiql ? [['GraphiQL', `${api} (open it in a browser)`]] : []),
     ...(linksAreLocal(config) ? [['Links', `${services.links.absolute('')} ${LINKS_ADVICE}`]] : []),
-    ['Data', `${config.dataDir}${storage.dialect === 'postgres' ? ', with the database of DATABASE_URL' : ''}`],
+    ['Data', dataOf(config, storage)],
     ['Mail', config.smtpUrl ? 'by SMTP_URL' : `not sent: written to ${join(config.dataDir, 'outbox')}`],
   ];
   return `\nPanQL is ready.\n\n${lines.map(([name, value]) => `  ${name?.padEnd(10)}${value}\n`).join('')}${await firstSteps(config, storage)}\n`;
 }
+
+/** What is kept where. */
+const dataOf = ({ dataDir, blobStore }: Config, { dialect }: App['storage']): string =>
+  [
+    dataDir,
+    ...(dialect === 'postgres' ? ['with the database of DATABASE_URL'] : []),
+    ...(blobStore ? [`with files in the bucket ${blobStore.address.bucket}`] : []),
+  ].join(', ');
 
 /** The address of links is guessed, and nobody but this machine can use it: the server listens to others, too. */
 const linksAreLocal = ({ publicUrl, host }: Config): boolean => publicUrl === null && UNSPECIFIED_HOSTS.has(host);

@@ -1,3 +1,4 @@
+import type { BlobStore } from '../storage/blobs/store.ts';
 import type { Storage } from '../storage/orm.ts';
 import type { Accounts } from './accounts.ts';
 import type { DownloadAllowances } from './allowance.ts';
@@ -73,20 +74,25 @@ export interface Services {
   readonly vaultKeys: VaultKeys;
 }
 
+/** How long the store of blobs may take to answer, in milliseconds: less than whoever asks waits. */
+const STORE_ANSWER_MS = 1_500;
+
 /** Whether this process can do its work. */
 export class Health {
   readonly #storage: Storage;
+  readonly #blobs: BlobStore;
 
-  constructor(storage: Storage) {
+  constructor({ storage, blobs }: { readonly storage: Storage; readonly blobs: BlobStore }) {
     this.#storage = storage;
+    this.#blobs = blobs;
   }
 
   async ready(): Promise<boolean> {
     try {
-      await this.#storage.ping();
+      await Promise.all([this.#storage.ping(), this.#blobs.check(AbortSignal.timeout(STORE_ANSWER_MS))]);
       return true;
     } catch {
-      return false; // The reason is the database's, and in the log.
+      return false; // The reason is the database's or the store's, and in the log.
     }
   }
 }

@@ -18,6 +18,8 @@ export interface BackupPlan {
   readonly databasePath: string;
   /** Made where it is missing. One that holds a backup is brought up to date: what it has already is not copied again. */
   readonly target: string;
+  /** False: the bytes of files lie elsewhere than in `dataDir`, and are not copied. */
+  readonly withBlobs: boolean;
 }
 
 export interface BackupReport {
@@ -37,16 +39,17 @@ export interface BackupReport {
  * - then what only the one before needed goes.
  * @throws ConfigError in words for an operator.
  */
-export async function backUp({ dataDir, databasePath, target }: BackupPlan): Promise<BackupReport> {
+export async function backUp({ dataDir, databasePath, target, withBlobs }: BackupPlan): Promise<BackupReport> {
   await checkTarget(target, dataDir);
   makeFolder(target);
   const blobs = { from: join(dataDir, 'blobs'), to: join(target, 'blobs') };
-  const before = await copyBlobs(blobs, await blobNames(blobs.from), 'vanishing');
+  const before = await copyBlobs(blobs, withBlobs ? await blobNames(blobs.from) : [], 'vanishing');
 
   const snapshot = join(target, DATABASE_FILE + UNFINISHED);
   await rm(snapshot, { force: true });
   const named = await takeSnapshot(databasePath, snapshot);
-  const after = await copyBlobs(blobs, named.blobs, 'whole');
+  const needed = new Set(withBlobs ? named.blobs : []);
+  const after = await copyBlobs(blobs, needed, 'whole');
   const spooled = await copySpool(dataDir, target, named.transfers);
   await copyKeys(dataDir, target);
 
@@ -54,11 +57,10 @@ export async function backUp({ dataDir, databasePath, target }: BackupPlan): Pro
   for (const suffix of ['-wal', '-shm']) await rm(join(target, DATABASE_FILE + suffix), { force: true });
   await rename(snapshot, join(target, DATABASE_FILE));
   await syncFolder(target);
-  const needed = new Set(named.blobs);
   for (const name of await blobNames(blobs.to)) if (!needed.has(name)) await unlink(join(blobs.to, name));
   const blobsCopied = before.copied + after.copied;
   const { size: databaseBytes } = await stat(join(target, DATABASE_FILE));
-  return { databaseBytes, blobsCopied, blobsKept: Math.max(0, named.blobs.length - blobsCopied), spooled };
+  return { databaseBytes, blobsCopied, blobsKept: Math.max(0, needed.size - blobsCopied), spooled };
 }
 
 /** A folder with anything else in it is not ours to change. */
@@ -137,7 +139,7 @@ async function blobNames(root: string): Promise<string[]> {
 /** Copies what is not there yet: a file of that name has these bytes. Of `vanishing` ones those that are gone are left out. */
 async function copyBlobs(
   { from, to }: { readonly from: string; readonly to: string },
-  names: readonly string[],
+  names: Iterable<string>,
   kind: 'vanishing' | 'whole',
 ): Promise<{ readonly copied: number }> {
   let copied = 0;

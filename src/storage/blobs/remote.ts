@@ -143,9 +143,9 @@ export class RemoteRoom implements BlobRoom {
     const before = addMs(now, -limitMs);
     const removed = await this.#sweepArrivals(before);
     if (this.#listedAt !== null && this.#listedAt > addMs(now, -LIST_INTERVAL_MS)) return removed;
+    this.#listedAt = now; // Before its end: a store that cannot list all of it is not asked again and again.
     const strays = await this.#sweepObjects(before);
     await this.#objects.abortUploads(before);
-    this.#listedAt = now;
     return removed + strays;
   }
 
