@@ -108,5 +108,9 @@ describe('the deadline of a drive act', () => {
   it('gives acts that move many bytes more time', () => {
     assert.ok(deadlineMsOf('upload.putSlice') > deadlineMsOf('list'));
     assert.ok(deadlineMsOf('copy') > deadlineMsOf('rename'));
+    const plan = { sizeBytes: 60e9 };
+    assert.ok(deadlineMsOf('adopt', 'bulk', [plan]) > 60e9 / 2e6, 'a file of 60 GB at 2 MB/s');
+    assert.ok(deadlineMsOf('adopt', 'bulk', [{ sizeBytes: 1e15 }]) < 2 ** 31, 'as long as a timer of Node');
+    assert.equal(deadlineMsOf('upload.putSlice', 'bulk', [plan]), deadlineMsOf('upload.putSlice', 'bulk'));
   });
 });

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import type { UploadPlan } from '../contract/upload.ts';
 import type { CallContext } from '../driver.ts';
 import { DriveError } from '../errors.ts';
 import type { Operation } from '../operations.ts';
@@ -31,22 +32,36 @@ const SLOW_ACTS: ReadonlySet<string> = new Set<Operation>([
   'media.transcode',
 ]);
 
+/** Acts with a plan in which all of a file may be sent: the built-in drive's, where its bytes are in a store. */
+const WHOLE_FILE_ACTS: ReadonlySet<string> = new Set<Operation>(['adopt', 'upload.complete']);
+/** 1 Mbit/s. */
+const SLOWEST_BYTES_PER_MS = 125;
+const WHOLE_FILE_MAX_MS = 24 * 3_600_000;
+
 /** How long an act may take, in milliseconds; of a read, until its stream begins. What has time may wait for its turn. */
-export const deadlineMsOf = (operation: string, priority: CallContext['priority'] = 'interactive'): number =>
-  priority === 'bulk' || SLOW_ACTS.has(operation) ? SLOW_MS : QUICK_MS;
+export function deadlineMsOf(
+  operation: string,
+  priority: CallContext['priority'] = 'interactive',
+  args: readonly unknown[] = [],
+): number {
+  const limitMs = priority === 'bulk' || SLOW_ACTS.has(operation) ? SLOW_MS : QUICK_MS;
+  if (!WHOLE_FILE_ACTS.has(operation)) return limitMs;
+  const { sizeBytes = 0 } = (args[0] ?? {}) as Partial<UploadPlan>;
+  return limitMs + Math.min(WHOLE_FILE_MAX_MS, sizeBytes / SLOWEST_BYTES_PER_MS);
+}
 
 /**
  * Ends an act that takes too long as `timeout`, and one whose caller went away as `cancelled`, also when the driver
  * does not listen: what it gives later is thrown away. What it changed meanwhile stays changed.
  */
 export const deadlineLayer =
-  (limitMsOf: (operation: string, priority?: CallContext['priority']) => number = deadlineMsOf): DriveLayer =>
+  (limitMsOf: typeof deadlineMsOf = deadlineMsOf): DriveLayer =>
   async (call, next) => {
     const { signal } = call.context;
     if (signal.aborted) throw cancelled(call, signal.reason);
 
     const expiry = new AbortController();
-    const timer = setTimeout(() => expiry.abort(), limitMsOf(call.operation, call.context.priority));
+    const timer = setTimeout(() => expiry.abort(), limitMsOf(call.operation, call.context.priority, call.args));
     const either = AbortSignal.any([signal, expiry.signal]);
     const fault = (cause: unknown): DriveError => (signal.aborted ? cancelled(call, cause) : timedOut(call, cause));
     const ended = Promise.withResolvers<never>();
