@@ -78,7 +78,8 @@ export class Work {
       const partial = new Set(failedTrees.map(({ job }) => job.name)); // Its files that came stay, and are told of.
       const names = (await this.#names(drive, '/')).filter((name) => name.startsWith('job-') && !partial.has(name));
       const expected = outcomes.flatMap(namesAfter);
-      assert.deepEqual(names.toSorted(), expected.toSorted(), `${drive}: each is there once, and no other`);
+      const ends = outcomes.map(({ job, reason }) => `${job.name}: ${reason ?? 'there'}`).join('; ');
+      assert.deepEqual(names.toSorted(), expected.toSorted(), `${drive} has ${names}, and was told of ${ends}`);
       for (const { job, succeeded } of outcomes) if (succeeded) await this.#verifyFiles(job);
     }
     for (const { job, succeeded } of this.outcomes) await this.#verifySource(job, succeeded);
