@@ -135,7 +135,7 @@ describe('names and paths from clients', { timeout: 170_000 }, () => {
     assert.deepEqual(strange, [], 'a name became another');
     assert.deepEqual(await namesOf(neighbour), ['private.txt']);
     for (const entry of await readdir(app.dataDir)) {
-      assert.match(entry, /^(panql\.sqlite.*|blobs|spool|outbox|[a-z-]*keys?(\.\w+)?)$/);
+      assert.match(entry, /^(panql\.sqlite.*|blobs|spool(\.id)?|outbox|[a-z-]*keys?(\.\w+)?)$/);
     }
   });
 
