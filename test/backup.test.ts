@@ -38,6 +38,7 @@ describe('a backup', { timeout: 170_000 }, () => {
     const dataDir = await temporaryFolder(t);
     const target = join(await temporaryFolder(t), 'deep', 'backup');
     const app = await startTestApp({ dataDir });
+    t.after(() => app.close());
     const person = await registerUser(app);
     const bytes = randomBytes(300_000);
     await putFile(app, person, 'kept.bin', bytes);
@@ -53,15 +54,17 @@ describe('a backup', { timeout: 170_000 }, () => {
         await uploadText(app, person, { name: `text-${round}`, content: `text ${round}` });
       }
     })();
-    for (let times = 0; times < 2; times += 1) {
-      const { status, stdout, stderr } = await backUp(target, { DATA_DIR: dataDir });
-      assert.equal(status, 0, stderr);
-      assert.match(stdout, /The backup is in .*DATA_DIR=/s);
-      await assertRestores(target, person, bytes);
+    try {
+      for (let times = 0; times < 2; times += 1) {
+        const { status, stdout, stderr } = await backUp(target, { DATA_DIR: dataDir });
+        assert.equal(status, 0, stderr);
+        assert.match(stdout, /The backup is in .*DATA_DIR=/s);
+        await assertRestores(target, person, bytes);
+      }
+    } finally {
+      done = true;
     }
-    done = true;
     await busy;
-    await app.close();
     assert.deepEqual(
       (await filesIn(target)).filter((name) => name.includes('unfinished')),
       [],
